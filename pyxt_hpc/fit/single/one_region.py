@@ -1,6 +1,6 @@
 """Detailed results of one region: its row in the map, and its fit in each bin."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.single.fit import SingleFit, fit_single
-from pyxt_hpc.fit.single.region_spectra import region_spectra, spectra_as_fitted
+from pyxt_hpc.fit.single.region_spectra import spectra_in_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 
 
@@ -53,7 +53,7 @@ def fit_one_region(
     """
     fits = RegionFits.of(bundle, config, region.table, sky, region.runs)
     row = fits.fit(np.arange(1))[0]
-    (spectra,) = spectra_as_fitted(bundle, config, fits)
+    (spectra,) = spectra_in_bins(bundle, config, fits)
     if not spectra:
         raise ConfigError(
             f"region {region.table['region'][0]}: no observation has "
@@ -62,6 +62,4 @@ def fit_one_region(
         )
     shapes = [bundle.observations[i].background_spectrum for i in spectra]
     fit = fit_single(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
-    counted = region_spectra(bundle, fits.shapes(np.arange(1)))
-    bins = {i: one.bin_of_channel for i, one in spectra.items()}
-    return OneRegion(row, fit, tuple(replace(counted[i], bin_of_channel=own) for i, own in bins.items()))
+    return OneRegion(row, fit, tuple(spectra.values()))

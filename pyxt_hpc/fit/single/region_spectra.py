@@ -34,7 +34,15 @@ def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
 def spectra_as_fitted(
     bundle: Bundle, config: ClusterConfig, fits: RegionFits
 ) -> Iterator[dict[int, Spectrum]]:
-    """`region_spectra` of each region in the bins of the map's fits; for cstat, with smooth background."""
+    """`spectra_in_bins`; for cstat, with smooth background."""
+    for spectra in spectra_in_bins(bundle, config, fits):
+        if fits.options.statistic == "cstat":
+            spectra = {i: _with_smooth_background(s, bundle.observations[i]) for i, s in spectra.items()}
+        yield spectra
+
+
+def spectra_in_bins(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> Iterator[dict[int, Spectrum]]:
+    """`region_spectra` of each region in the bins of the map's fits."""
     observations = fits.observations
     levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
     finest = [
@@ -43,14 +51,10 @@ def spectra_as_fitted(
     for number, level in enumerate(chosen):
         own = {}
         for i, spectrum in region_spectra(bundle, fits.shapes(np.array([number]))).items():
-            observation = bundle.observations[i]
             first, last = observations.first_bin[i], observations.first_bin[i + 1]
             edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
-            lookup = bin_lookup(finest[i][edges], observation.rmf.n_channels)
-            spectrum = replace(spectrum, bin_of_channel=lookup)
-            if fits.options.statistic == "cstat":
-                spectrum = _with_smooth_background(spectrum, observation)
-            own[i] = spectrum
+            lookup = bin_lookup(finest[i][edges], spectrum.rmf.n_channels)
+            own[i] = replace(spectrum, bin_of_channel=lookup)
         yield own
 
 
