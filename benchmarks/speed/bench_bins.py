@@ -83,7 +83,7 @@ def table_of(
     """Print a row for each method and S/N."""
     head = (
         "method", "S/N", "bins", "seconds", "live pixels in a bin", "S/N over target: 5%, median, 95%",
-        "its scatter", "0 to 15% above", "the same without single pixels", "elongation (median)",
+        "its scatter", "0 to 15% above", "without single pixels", "elongation (median)",
     )  # fmt: skip
     print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for target in targets:
@@ -159,7 +159,7 @@ def fits_against_truth(seeds: int) -> None:
         "kT: mean pull",
         "scatter",
         "within 68%",
-        "of neighbours: correlation",
+        "neighbours: correlation",
         "norm/truth",
     )
     print(f"\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")

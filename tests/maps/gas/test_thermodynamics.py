@@ -142,7 +142,7 @@ def test_gas_has_the_right_errors_where_the_abundance_is_free(quantity: str) -> 
 
 
 def test_the_abundance_matters() -> None:
-    """Without its error those of the density would be too small: what the other tests could not tell."""
+    """Without the error of the abundance, errors of the density are too small; other tests miss this."""
     fields = tuple(copy_of(field, abundance_error=0.0) for field in richer_and_poorer())
     assert chi2_per_circle(fields, "density") > 1.5
 

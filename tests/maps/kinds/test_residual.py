@@ -34,7 +34,7 @@ def observed(fitted):
 
 
 def maps(image: ClusterImage) -> dict[str, np.ndarray]:
-    """By name."""
+    """Maps of the residuals, by their names."""
     return {p.path.name.removeprefix("A_").removesuffix("_map.fits"): p.values for p in map_residuals(image)}
 
 
