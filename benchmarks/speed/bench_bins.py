@@ -31,7 +31,7 @@ SEED = 20260101
 
 
 def made_cluster(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts of an elliptical beta-model on a background, the background, and a mask with a gap and holes."""
+    """Counts of an elliptical beta model on a background, the background, and a mask with a gap and holes."""
     rng = np.random.default_rng(SEED)
     y, x = np.indices((side, side)) - side / 2
     shape = (1 + (y**2 + (1.3 * x) ** 2) / (side / 12) ** 2) ** -1.5

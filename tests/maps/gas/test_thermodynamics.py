@@ -182,7 +182,7 @@ def test_density_and_pressure_within_five_percent(fields: Callable[[], tuple[Fie
 
 
 def sphere(side: int, core: float, beta: float, density: float, kT: float) -> tuple[ClusterTruth, np.ndarray]:
-    """An isothermal spherical beta-model, and n_e [cm^-3] where each line of sight passes the centre nearest.
+    """An isothermal spherical beta model, and n_e [cm^-3] where each line of sight passes the centre nearest.
 
     n_e = density (1 + r^2/core^2)^(-3 beta/2), core in pixels; the emission is summed along the line.
     """
