@@ -64,6 +64,12 @@ def check_regular(path: Path) -> bool:
     return True
 
 
+def with_gz(path: Path) -> Path:
+    """``path``, or ``path.gz`` if only this file exists: CFITSIO and CIAO open FITS files by either name."""
+    packed = path.parent / f"{path.name}.gz"
+    return packed if os.path.isfile(packed) and not os.path.lexists(path) else path
+
+
 def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
     """Refuse to replace a file of another kind, whose name was given by mistake.
 

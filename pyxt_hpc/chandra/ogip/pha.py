@@ -18,7 +18,7 @@ from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
 from pyxt_hpc.chandra.ogip.response_files import Keywords
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
-from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.files.writing import with_gz
 
 log = logging.getLogger(__name__)
 
@@ -174,12 +174,6 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
         }
     )  # fmt: skip
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def with_gz(path: Path) -> Path:
-    """``path``, with ``.gz`` added if only the compressed file exists."""
-    packed = path.parent / f"{path.name}.gz"
-    return packed if check_regular(packed) and not check_regular(path) else path
 
 
 def _damaged(path: Path, found: str) -> DamagedFile:
