@@ -60,7 +60,7 @@ class MapProduct:
     curves
         Curves drawn over the map: (n, 2) rows and columns [pixels, from 0] each.
     note
-        A convention that pictures state below their title.
+        What pictures state below their title, such as a convention.
     cards
         Further keywords of the FITS header: values, or (value, comment).
     """
@@ -150,7 +150,7 @@ def write_map(
     }
     if isinstance(image, FittedRegions):
         cards["RESULTID"] = (image.fingerprint[:16], "fingerprint of the results store")
-        cards["SNTARGET"] = (image.config.signal_to_noise, "S/N that was asked of every region")
+        cards["SNTARGET"] = (image.config.signal_to_noise, "S/N target of every region")
         if image.config.bins:
             cards["BINNING"] = image.config.bins
     cards |= product.cards
