@@ -157,6 +157,7 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
         fits.Column("COUNTS", "J", "count", array=pha.counts),
         fits.Column("QUALITY", "I", array=pha.quality),
     ]
+    ungrouped = {"GROUPING": 0} if pha.grouping is None else {}  # the memo asks for a keyword or a column
     if pha.grouping is not None:
         columns.append(fits.Column("GROUPING", "I", array=pha.grouping))
     table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
@@ -169,6 +170,7 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
             "POISSERR": True, "SYS_ERR": 0, "TELESCOP": "CHANDRA", "INSTRUME": pha.instrument,
             "EXPOSURE": pha.exposure_s, "BACKSCAL": pha.backscal, "AREASCAL": pha.areascal,
             "FILTER": "NONE", "CORRFILE": "none", "CORRSCAL": 1.0,
+            **ungrouped,
             **{keyword: "none" if file is None else file.name for keyword, file in companions.items()},
             **(header or {}),
         }
