@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.files.writing import with_gz
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class _PathOf(_Entry):
             return layout.cluster_dir / self.pattern.format(name=layout.name, of=of, obsid=obsid, kind=kind)
 
         return path
+
+
+class _SuppliedOf(_PathOf):
+    """The same for a FITS file that a person supplies: the compressed file, if only this exists."""
+
+    def __get__(self, layout: "Layout", owner: Any) -> Callable[[str | int], Path]:
+        path = super().__get__(layout, owner)
+        return lambda of: with_gz(path(of))
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,12 @@ class Layout:
     background_reg = _Path("background.reg", "sky without cluster, for observations without a blank-sky file")
     crop_reg = _Path("combined/master_crop-ciaowcs.reg", "box around the emission")
     response_region = _PathOf("{obsid}/analysis/acisI_region_0{kind}.reg", "where CIAO makes responses")
-    supplied_arf = _PathOf("{obsid}/{obsid}.arf", "effective area on the optical axis")
-    supplied_rmf = _PathOf("{obsid}/{obsid}.rmf", "redistribution matrix")
-    supplied_background = _PathOf(
+    supplied_arf = _SuppliedOf("{obsid}/{obsid}.arf", "effective area on the optical axis")
+    supplied_rmf = _SuppliedOf("{obsid}/{obsid}.rmf", "redistribution matrix")
+    supplied_background = _SuppliedOf(
         "{obsid}/{obsid}_background.fits", "blank-sky events, as in CALDB or reprojected"
     )
-    supplied_gti = _PathOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
+    supplied_gti = _SuppliedOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
 
     # Files that CIAO makes for an observation or a dataset; files that a person supplies take precedence
     repro = _PathOf("{obsid}/repro", "level-2 files, by chandra_repro")
@@ -222,14 +231,15 @@ class Layout:
         """Path of a supplied response, from the pattern in the configuration.
 
         ``{obsid}`` stands for the ObsID in folders and for the dataset in the file name. A file name without
-        it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``.
+        it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``. If only the
+        compressed file exists, its name is returned.
         """
         folder, slash, name = pattern.rpartition("/")
         if "{obsid}" not in name:
             stem, dot, suffix = name.partition(".")
             name = f"{stem}{_parts(dataset)[1]}{dot}{suffix}"
         name = name.replace("{obsid}", dataset)
-        return self.cluster_dir / f"{folder.replace('{obsid}', obsid)}{slash}{name}"
+        return with_gz(self.cluster_dir / f"{folder.replace('{obsid}', obsid)}{slash}{name}")
 
     def light_curve(self, obsid: str, band: str) -> Path:
         """Light curve for cleaning: ``hiE`` for the first pass, ``fullE`` for the second."""
@@ -268,11 +278,13 @@ class Layout:
 class ClusterpyxtLayout(Layout):
     """Paths in a cluster's folder of ClusterPyXT without a counterpart in pyxt_hpc."""
 
-    cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
-    cleaned_background = _PathOf("acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits")
-    merged_blank_sky = _PathOf("{obsid}/analysis/merged_back.fits", "blank-sky events of all chips")
-    copied_arf = _PathOf("acb/{name}_{of}.arf", "effective area, for the fits")
-    copied_rmf = _PathOf("acb/{name}_{of}.rmf", "redistribution matrix, for the fits")
+    cleaned_events = _SuppliedOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
+    cleaned_background = _SuppliedOf(
+        "acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits"
+    )
+    merged_blank_sky = _SuppliedOf("{obsid}/analysis/merged_back.fits", "blank-sky events of all chips")
+    copied_arf = _SuppliedOf("acb/{name}_{of}.arf", "effective area, for the fits")
+    copied_rmf = _SuppliedOf("acb/{name}_{of}.rmf", "redistribution matrix, for the fits")
     exposure_time = _PathOf("acb/{name}_{of}_exptime.dat", "EXPOSURE of the cleaned events [s], a line")
     data_time = _PathOf("acb/{name}_effective_data_time_{of}.npy", "exposure x live share of circles [s]")
     background_time = _PathOf(

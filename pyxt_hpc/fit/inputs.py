@@ -1,7 +1,7 @@
 """Inputs of stages 5 to 7: the bundle, scale map and regions of a configuration, with checks."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,18 +70,26 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
     )
 
 
-def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> ClusterConfig:
+OF_FITS = ("spectral",)
+"""Sections of the configuration with the settings of fits, for `with_settings`."""
+
+
+def with_settings(
+    config: ClusterConfig, settings: Mapping[str, object], sections: Container[str] | None = None
+) -> ClusterConfig:
     """The configuration with other values for some keys.
 
     Parameters
     ----------
     settings
         Values by the names of keys in the INI file, such as ``free_abundance``.
+    sections
+        Sections whose keys have an effect where they are given; None: all.
 
     Raises
     ------
     ConfigError
-        If a key is unknown, its value is out of range, or the bundle was made with it.
+        If a key is unknown or of another section, its value is out of range, or the bundle was made with it.
     """
     values = parse_keys(settings)
     if fixed := [name for name in values if name in (*IN_BOTH, "observation_ids", "data_directory")]:
@@ -89,6 +97,10 @@ def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> Clus
             f"{', '.join(fixed)}: the bundle was made with its value; change the configuration and run "
             "`pyxt-hpc crop-data -c CONFIG`"
         )
+    if sections is not None:
+        for name in settings:
+            if (section := KEYS[name].section) not in sections:
+                raise ConfigError(f"{name} is a key of [{section}], which has no effect here: leave it out")
     return replace(config, **values)
 
 

@@ -211,7 +211,7 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
         If there is no map with a value.
     """
     if name not in MAPS:
-        raise _unknown(name)
+        raise _unknown(str(name))
     if mode not in MODES:
         raise ConfigError(f"maps are not painted as {quoted(mode)}: choose one of {', '.join(MODES)}")
     check_available(regions, [name])

@@ -44,6 +44,16 @@ def test_template_names_every_key_of_clusterpyxt() -> None:
         assert f"\n{key}" in template
 
 
+def test_first_line_of_a_template_names_what_must_be_filled_in() -> None:
+    some = {"redshift": "0.062"}
+    first = [config_template("X", texts).partition("\n")[0] for texts in (None, some, FILLED)]
+    assert first == [
+        "# pyxt_hpc configuration of X: fill in observation_ids, redshift, hydrogen_column_density",
+        "# pyxt_hpc configuration of X: fill in observation_ids, hydrogen_column_density",
+        "# pyxt_hpc configuration of X",
+    ]
+
+
 def test_all_problems_are_named_together(tmp_path: Path) -> None:
     path = write(
         tmp_path, {"redshift": "Update me!", "hydrogen_column_density": "5.2e20", "observation_ids": ""}

@@ -107,7 +107,7 @@ def test_what_the_archives_say(archives: Archives) -> None:
     assert found.nH == pytest.approx(np.average([0.010, 0.012, 0.018], weights=weights), rel=1e-4)
     # public, ACIS, no grating, the longest first
     assert [one.obsid for one in found.observations] == ["493", "494", "5286"]
-    assert "3 observations by ACIS, 53 ks" in found.notes[2]
+    assert "3 observations with ACIS, 53 ks" in found.notes[2]
 
 
 def test_complete_configuration(
