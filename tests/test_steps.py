@@ -11,7 +11,7 @@ from pyxt_hpc.steps import Facts, StageResult, Step, changed_since, run_if_outda
 
 
 class Work:
-    """A step that copies a file, and counts how often."""
+    """A step that copies a file and counts its runs."""
 
     def __init__(self, folder: Path, settings: dict | None = None) -> None:
         self.source, self.optional, self.product = (folder / name for name in ("in", "maybe", "out"))
@@ -47,7 +47,7 @@ def test_done_once(tmp_path: Path) -> None:
 
 
 def test_files_whose_names_are_not_known_before(tmp_path: Path) -> None:
-    """At least one for every pattern; all that match are products."""
+    """At least one file matches every pattern; all files that match are products."""
     work = Work(tmp_path)
     work.step = replace(work.step, folder=tmp_path / "made", patterns=("*.fits", "deep/*.lis"))
     names = ["a.fits", "b.fits", "deep/c.lis"]

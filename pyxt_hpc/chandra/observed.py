@@ -54,7 +54,7 @@ def _known(text: str) -> str:
 def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:
     """Keywords of all observations of a cluster; dates are included only if they are known for all."""
     obsids = ",".join(one.obsid for one in observed)
-    long = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE")} if len(obsids) > _MAX_TEXT else {}
+    long = {"LONGSTRN": ("OGIP 1.0", "long strings continue in CONTINUE")} if len(obsids) > _MAX_TEXT else {}
     cards: Cards = {
         **long,
         "OBJECT": (name, "cluster"),

@@ -38,8 +38,8 @@ def as_pyxt_error(path: Path, error: OSError, doing: str = "read or written") ->
     if error_number(error) in FULL:
         return DiskFull(f"{path}: {no_room(error)}")
     return DamagedFile(
-        f"{path}: cannot be {doing} ({reason_of(error)}): see that {path.parent} is a folder you may write "
-        "to, and that its file system is in order"
+        f"{path}: cannot be {doing} ({reason_of(error)}): check that {path.parent} is a folder, that you may "
+        "read and write in it, and that its file system works"
     )
 
 

@@ -1,4 +1,4 @@
-"""Dates of observations, as headers have them."""
+"""Dates of observations in headers."""
 
 import pytest
 from astropy.io import fits

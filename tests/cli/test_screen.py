@@ -1,4 +1,4 @@
-"""What is said on the screen."""
+"""Output on the screen."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def test_json_has_standard_output_for_itself(monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Of a cluster without data."""
+    """Configuration of a cluster without data."""
     path = tmp_path / "A.ini"
     path.write_text(
         "[cluster_info]\nname = A\nobservation_ids = 1\nredshift = 0.06\nhydrogen_column_density = 0.03\n"

@@ -1,4 +1,4 @@
-"""A configuration is read whole and right, or every problem is named at once."""
+"""A configuration is read completely and correctly, or all its problems are named at once."""
 
 from pathlib import Path
 

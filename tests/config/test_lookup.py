@@ -1,4 +1,4 @@
-"""Archives asked by astroquery: a local double with astroquery's own signatures, and no network."""
+"""Archives are queried through astroquery: doubles with astroquery's signatures answer, without a network."""
 
 import inspect
 import sys
@@ -21,7 +21,7 @@ RA, DEC = 207.2207, 26.5956
 
 
 class Archives:
-    """Doubles of three modules of astroquery 0.4.11, whose signatures these are, and what they were asked."""
+    """Doubles of three modules of astroquery 0.4.11, with their signatures, which record the queries."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -31,7 +31,7 @@ class Archives:
     def query_object(
         self, object_name: str, *, get_query_payload: bool = False, verbose: bool = False
     ) -> Table:
-        """``Ned.query_object``; columns as in NED's main table."""
+        """Double of ``Ned.query_object``; its columns are those of NED's main table."""
         self._note("ned")
         table = Table({"Object Name": ["ABELL 1795"], "RA": [RA], "DEC": [DEC], "Type": ["GClstr"]})
         table["Redshift"] = MaskedColumn([self.redshift or 0.0], mask=[self.redshift is None])
@@ -42,7 +42,7 @@ class Archives:
         width: Any = None, polygon: Any = None, add_offset: bool = False, get_query_payload: bool = False,
         columns: Any = None, cache: bool = False, verbose: bool = False, maxrec: Any = None, **kwargs: Any,
     ) -> Table:  # fmt: skip
-        """``Heasarc.query_region``."""
+        """Double of ``Heasarc.query_region``."""
         self._note("heasarc")
         assert catalog == "chanmaster"
         assert isinstance(position, SkyCoord)
@@ -62,7 +62,7 @@ class Archives:
         height: Any = None, catalog: Any = None, get_query_payload: bool = False, cache: bool = True,
         return_type: str = "votable", column_filters: Any = None, frame: str = "fk5",
     ) -> list[Table]:  # fmt: skip
-        """``VizierClass.query_region``."""
+        """Double of ``VizierClass.query_region``."""
         self._note("vizier")
         assert catalog == "J/A+A/594/A116/nhi_hpx"
         assert radius.to_value("arcmin") == pytest.approx(8.1)
@@ -77,7 +77,7 @@ class Archives:
 
 @pytest.fixture
 def archives(monkeypatch: pytest.MonkeyPatch) -> Archives:
-    """In the place of astroquery."""
+    """The doubles in place of astroquery."""
     archives = Archives()
 
     def vizier(
@@ -123,7 +123,7 @@ def test_complete_configuration(
 
 def test_an_archive_that_is_silent_leaves_its_value_empty(archives: Archives) -> None:
     class DALFormatError(Exception):
-        """As of pyvo, by which HEASARC is asked."""
+        """Error with the name of pyvo's, through which HEASARC is queried."""
 
     said = "ConnectionError: HTTPSConnectionPool(host='heasarc.gsfc.nasa.gov'): Max retries exceeded"
     archives.fail = {"heasarc": DALFormatError(said), "vizier": RuntimeError("Read timed out")}

@@ -128,7 +128,7 @@ NAMES = st.sampled_from([name for keys in ALL_KEYS.values() for name in keys])
 
 
 def written(folder: Path, texts: dict[str, str]) -> Path:
-    """A configuration with every section, these texts, and no defaults for other keys."""
+    """A configuration with every section and these texts, without defaults for other keys."""
     path = folder / "A.ini"
     path.write_text("\n".join(ini_lines(ALL_KEYS, texts)), encoding="utf-8", newline="")
     return path
@@ -136,7 +136,7 @@ def written(folder: Path, texts: dict[str, str]) -> Path:
 
 @contextlib.contextmanager
 def may_be_refused() -> Iterator[None]:
-    """Whatever is wrong is said in one line, by an error of ours."""
+    """Allow only errors of this package, with a message of one line."""
     try:
         yield
     except (ConfigError, DamagedFile) as error:

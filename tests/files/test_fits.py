@@ -120,7 +120,7 @@ def test_no_flipped_bit_of_a_product_is_believed(tmp_path: Path) -> None:
 def test_a_product_that_another_program_wrote_again_is_refused(tmp_path: Path) -> None:
     image().writeto(tmp_path / "a.fits")
     np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
-    with pytest.raises(DamagedFile, match="has no checksum: it is of an earlier version"):
+    with pytest.raises(DamagedFile, match="has no checksum: it was made by an earlier version"):
         read_ours(tmp_path / "a.fits")
 
 

@@ -1,4 +1,4 @@
-"""A product is replaced whole or left alone."""
+"""A product is replaced completely or not at all."""
 
 import errno
 import os
@@ -62,7 +62,7 @@ def test_failure_leaves_the_old_content_and_no_litter(tmp_path: Path) -> None:
 
 
 def left_behind(path: Path, mark: str, pid: int, age_s: float = 0.0) -> Path:
-    """A temporary file of a process that wrote `path`."""
+    """A temporary file of a process that was writing `path`."""
     litter = path.with_name(f".tmp-{mark}-{pid}-{path.name}")
     litter.write_text("half")
     os.utime(litter, (time.time() - age_s,) * 2)

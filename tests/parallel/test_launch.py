@@ -1,4 +1,4 @@
-"""What launchers and job scripts tell the processes they start."""
+"""Variables by which launchers and job scripts inform the processes that they start."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What moves between parts and whole is neither lost, nor mixed up, nor taken from strangers."""
+"""Rows that move between parts and the whole store are not lost, mixed up, or taken from another run."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ N = 2003
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """A cluster's paths."""
+    """Paths of a cluster."""
     layout = Layout(tmp_path, "A")
     layout.acb.mkdir(parents=True)
     return layout
 
 
 def regions() -> np.ndarray:
-    """Numbers with gaps, as at resolution 2."""
+    """Regions with gaps in their numbers, as at resolution 2."""
     made = np.zeros(N, REGION_DTYPE)
     made["region"] = 1 + np.cumsum(np.random.default_rng(3).integers(1, 9, N))
     return made
@@ -58,14 +58,14 @@ def make_part(layout: Layout, number: int, n_parts: int, share: float = 1.0, kT:
 
 
 def whole_store(layout: Layout) -> ResultsStore:
-    """The whole's, opened or made."""
+    """The whole store, opened or created."""
     if layout.results.exists():
         return ResultsStore.open_for_resume(layout.results, fingerprint="f", settings={})
     return ResultsStore.create(layout.results, regions=regions(), fingerprint="f", settings={})
 
 
 def assert_finished_rows_are_right(path: Path, n_finished: int) -> None:
-    """Every finished row is its own region's, with its words."""
+    """Check that every finished row belongs to its region and has its message."""
     found = read_store(path)
     final = is_final(found.status)
     assert final.sum() == n_finished
@@ -116,7 +116,7 @@ def test_nothing_is_taken_from_strangers_or_under_the_hands_of_a_writer(layout: 
 
 
 def what_stays(layout: Layout) -> list[str]:
-    """Parts that are left after the whole has said what it has of them."""
+    """Parts that are left after the whole store has removed those that it contains."""
     with whole_store(layout) as store:
         remove_absorbed_parts(store, regions()["region"], layout)
     return [path.name for path in layout.all_part_results()]

@@ -1,4 +1,4 @@
-"""The store that a run fits into: gone on with where there is one, else new."""
+"""A run continues the store that exists, or creates a new one."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
 
 @pytest.fixture
 def contents() -> StoreContents:
-    """Five regions."""
+    """Contents of five regions."""
     regions = np.zeros(5, REGION_DTYPE)
     regions["region"] = np.arange(1, 6)
     return StoreContents(regions, {"nH": 0.05}, "f")

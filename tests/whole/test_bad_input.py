@@ -1,4 +1,4 @@
-"""Bad input at the command line: one line that says what to do, exit code 2, nothing half-written."""
+"""Bad input gives one line that says what to do, exit code 2, and no half-written file."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 def copy(cluster: Path, to: Path) -> Path:
-    """Configuration of a copy of a cluster; large files are linked, so replace them and do not edit them."""
+    """Configuration of a copy of a cluster; large files are links, so replace them and do not edit them."""
     shutil.copytree(cluster, to, copy_function=lambda a, b: Path(b).hardlink_to(a))
     config = to / "demo.ini"
     text = config.read_text()
@@ -35,7 +35,7 @@ def processed(tiny_cluster: Path) -> Path:
 
 
 def digests(folder: Path) -> dict[Path, str]:
-    """Content of every file, but for the records of steps: one that failed has none."""
+    """Content of every file except the records of steps, since a failed step has none."""
     return {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -44,7 +44,7 @@ def digests(folder: Path) -> dict[Path, str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], config: Path, *line: str) -> str:
-    """The one line of a command that is refused and leaves everything as it was."""
+    """The line of a command that is refused and changes nothing."""
     before = digests(config.parent)
     capsys.readouterr()
     assert main([*line, "-c", str(config)]) == 2
@@ -65,13 +65,13 @@ def truncate(path: Path) -> None:
 
 
 def overwrite(path: Path) -> None:
-    """Put something else in its place."""
+    """Replace the content of a file."""
     path.unlink()
     path.write_text("<html>404 Not Found</html>\n" * 200)
 
 
 def flip(path: Path) -> None:
-    """Change one byte in the middle."""
+    """Change one byte in the middle of a file."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.unlink()

@@ -1,4 +1,4 @@
-"""Everything in one command: hands free from event files to maps, and only what changed the second time."""
+"""One command goes from event files to maps without help, and a second time does only what changed."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from pyxt_hpc.store.rows import Status
 
 @pytest.fixture(scope="module")
 def config(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration of a cluster whose regions nobody has drawn, after a first run."""
+    """Configuration of a cluster without drawn regions, after a first run."""
     folder = tmp_path_factory.mktemp("run") / "work"
     shutil.copytree(small_cluster, folder)
     path = folder / "demo.ini"
@@ -35,7 +35,7 @@ def config(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def did(capsys: pytest.CaptureFixture[str], config: Path, *options: str) -> dict[str, bool]:
-    """Which stages a run did, of those it came to."""
+    """Stages that a run did, of those that it reached."""
     capsys.readouterr()
     assert main(["run", "-c", str(config), "--resolution", "1", *options]) == 0
     sections = re.split(r"^== (.*)$", capsys.readouterr().out, flags=re.MULTILINE)[1:]
