@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
-from pyxt_hpc.files.system_errors import FULL, chain, error_number, no_room, reason_of
+from pyxt_hpc.files.system_errors import FULL, PASSING, chain, error_number, no_room, reason_of
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,6 @@ _MEMORY = (
     "not enough memory: end other programs, raise the limit (`ulimit -v`, the job's memory), or use fewer "
     "processes on a node; finished results are stored"
 )
-
-_BUSY = {errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOLCK}
-"""Errors that may disappear within a minute."""
 
 _REMEDY = {
     errno.EACCES: "you are not allowed to do this: check the permissions of the file and its folders",
@@ -111,7 +108,7 @@ def _of_system(error: OSError) -> Ending:
         return Ending(what + _MEMORY, EXIT_INPUT)
     remedy = _REMEDY.get(number or 0, "check the system, then run again; finished results are stored")
     return Ending(
-        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
+        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in PASSING else EXIT_INPUT
     )
 
 

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyxt_hpc.errors import DamagedFile, DiskFull, PyxtError
+from pyxt_hpc.errors import DamagedFile, DiskFull, FileUnreachable, PyxtError
 from pyxt_hpc.files.quoting import one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the system that mean that there is no space for a file."""
+
+PASSING = (
+    *(errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.EINTR, errno.ENOLCK),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ECOMM, errno.ENOTCONN, errno.ESHUTDOWN),
+)
+"""Errors of the system that may disappear within a minute, such as those of a network file system."""
 
 _ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")  # HDF5 gives the number only in its text
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's only information
@@ -32,11 +38,16 @@ def as_pyxt_error(path: Path, error: OSError, doing: str = "read or written") ->
     Returns
     -------
     PyxtError
-        `DiskFull` if there is no space, also if a library has replaced the error by its own; else
-        `DamagedFile`.
+        `DiskFull` if there is no space, also if a library has replaced the error by its own;
+        `FileUnreachable` if the error may pass; else `DamagedFile`.
     """
     if error_number(error) in FULL:
         return DiskFull(f"{path}: {no_room(error)}")
+    if error_number(error) in PASSING:
+        return FileUnreachable(
+            f"{path}: cannot be {doing} now ({reason_of(error)}): such errors of a file system often "
+            "pass, so give the same command again; if it stays, ask who runs the machine"
+        )
     return DamagedFile(
         f"{path}: cannot be {doing} ({reason_of(error)}): check that {path.parent} is a folder, that you may "
         "read and write in it, and that its file system works"

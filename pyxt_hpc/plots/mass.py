@@ -44,9 +44,9 @@ def draw_mass(figure: Figure, mass: ClusterMass, title: str) -> None:
         colour, posterior = _WAYS[way], sampled.posterior
         for axes, name in ((density, "n_e"), (total, "mass"), (fraction, "gas_fraction")):
             _band(axes, posterior.radius, posterior.profiles[name], colour, way)
-        _band(kT, posterior.radius, posterior.profiles["kT"], colour, f"{way}, in space")
+        _band(kT, posterior.radius, posterior.profiles["kT"], colour, f"{way}, 3D")
         for axes, predicted in ((kT, posterior.predicted_kT), (norm, posterior.predicted_norm)):
-            axes.plot(annuli.radius, predicted[0], color=colour, linestyle="--", label=f"{way}, as fitted")
+            axes.plot(annuli.radius, predicted[0], color=colour, linestyle="--", label=f"{way}, projected")
         for sphere in posterior.overdensities:
             if np.isfinite(sphere.radius.value):
                 total.errorbar(

@@ -28,6 +28,16 @@ def test_round_trip_also_compressed(tmp_path: Path) -> None:
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
+def test_the_compressed_file_stands_for_the_one_that_is_not_there(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits.gz", image())
+    np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
+    with pytest.raises(MissingInput, match=r"a\.fits: image not found"):  # products have their own names
+        read_ours(tmp_path / "a.fits")
+    (tmp_path / "a.fits").symlink_to(tmp_path / "gone.fits")
+    with pytest.raises(DamagedFile, match=r"a\.fits: is a link to .*gone\.fits"):
+        read(tmp_path / "a.fits")
+
+
 def test_every_way_of_cutting_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     write_fits(path, image())

@@ -1,5 +1,6 @@
 """Spectra and responses in the layouts that exist: what is taken from them, and what is refused."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -337,6 +338,14 @@ def test_fit_finds_the_temperature(
     kT, below, above, norm = (float(word) for word in row[1:5])
     assert abs(kT - KT) < 3 * max(-below, above)
     assert norm == pytest.approx(NORM, rel=0.03)
+
+
+def test_fit_stays_in_the_range_of_the_help(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source()(folder, np.linspace(0, 2000, N).astype(int))  # harder than any plasma
+    assert main(["fit-pha", "a.pi", "--redshift", str(REDSHIFT), "--nH", str(NH), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kT"] == 40.0
+    assert "at_bound_high" in found["flags"]
 
 
 def test_layouts_as_sherpa_takes_them(folder: Path, counts: np.ndarray) -> None:

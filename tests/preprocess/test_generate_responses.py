@@ -1,5 +1,6 @@
 """Stage 3: what is supplied is checked and put where the fits take it from, once."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyxt_hpc.bundle.file import read_bundle
 from pyxt_hpc.chandra.ogip.response import Arf
 from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
@@ -76,6 +78,20 @@ def test_a_wrong_checksum_of_a_supplied_file_is_said_once(
         stage(config, layout)
     said = [record.args[0] for record in caplog.records if "match its CHECKSUM" in record.msg]
     assert sorted(said) == sorted(supplied)
+
+
+def test_supplied_files_that_are_compressed(single: Any, single_after_stage_4: Any) -> None:
+    config, layout = single.config, single.layout
+    for path in (layout.supplied_background, layout.supplied_arf, layout.supplied_rmf):
+        plain = path("1")
+        plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes(), 1))
+        plain.unlink()
+    for stage in (process_data, remove_sources, generate_responses, crop_data):
+        stage(config, layout)
+    packed, plain = read_bundle(layout.bundle), read_bundle(single_after_stage_4.layout.bundle)
+    np.testing.assert_array_equal(packed.counts, plain.counts)
+    np.testing.assert_array_equal(packed.background, plain.background)
+    np.testing.assert_array_equal(packed.observations[0].arf.area, plain.observations[0].arf.area)
 
 
 def test_the_area_is_not_taken_twice(cleaned: Any) -> None:

@@ -18,7 +18,7 @@ from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
 from pyxt_hpc.chandra.ogip.response_files import Keywords
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
-from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.files.writing import with_gz
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,7 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
         fits.Column("COUNTS", "J", "count", array=pha.counts),
         fits.Column("QUALITY", "I", array=pha.quality),
     ]
+    ungrouped = {"GROUPING": 0} if pha.grouping is None else {}  # the memo asks for a keyword or a column
     if pha.grouping is not None:
         columns.append(fits.Column("GROUPING", "I", array=pha.grouping))
     table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
@@ -169,17 +170,12 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
             "POISSERR": True, "SYS_ERR": 0, "TELESCOP": "CHANDRA", "INSTRUME": pha.instrument,
             "EXPOSURE": pha.exposure_s, "BACKSCAL": pha.backscal, "AREASCAL": pha.areascal,
             "FILTER": "NONE", "CORRFILE": "none", "CORRSCAL": 1.0,
+            **ungrouped,
             **{keyword: "none" if file is None else file.name for keyword, file in companions.items()},
             **(header or {}),
         }
     )  # fmt: skip
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def with_gz(path: Path) -> Path:
-    """``path``, with ``.gz`` added if only the compressed file exists."""
-    packed = path.parent / f"{path.name}.gz"
-    return packed if check_regular(packed) and not check_regular(path) else path
 
 
 def _damaged(path: Path, found: str) -> DamagedFile:

@@ -210,6 +210,7 @@ def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
 
 
 def _set_keywords(table: fits.BinTableHDU, fixed: Keywords, extra: Keywords | None) -> None:
-    table.header["HDUCLASS"] = "OGIP"
+    # The memos ask for all four.
+    table.header.update({"HDUCLASS": "OGIP", "TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "FILTER": "NONE"})
     table.header.update(fixed)
     table.header.update(extra or {})

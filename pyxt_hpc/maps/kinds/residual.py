@@ -149,5 +149,5 @@ def _products(
         )  # fmt: skip
     yield map_product(
         image, f"residual_{name}_significance", f"Residual from the {title} in sigma", "",
-        found.sigma, f"(counts - expected)/error of the expected; {comment}", diverging=True,
+        found.sigma, f"(counts - expected counts)/error of the expected counts; {comment}", diverging=True,
     )  # fmt: skip

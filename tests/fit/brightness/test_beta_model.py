@@ -28,8 +28,12 @@ def test_parameters_are_found(fitted) -> None:
 def test_no_cluster_is_an_error(fitted) -> None:
     counts = np.random.default_rng(7).poisson(0.2, SHAPE)
     regions = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=0.2)
-    with pytest.raises(EmptySelection, match="beta-model"):
-        fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius).value)
+    smooth = smooth_brightness(regions.bundle, regions.radius).value
+    with pytest.raises(EmptySelection, match="beta-model") as caught:
+        fit_beta_model(regions.bundle, smooth)
+    assert "depth" not in str(caught.value)
+    with pytest.raises(EmptySelection, match=r"beta-model.*; do without$"):
+        fit_beta_model(regions.bundle, smooth, otherwise="do without")
 
 
 def test_depth_gives_the_density_at_the_middle_of_the_column() -> None:
