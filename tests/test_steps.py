@@ -65,7 +65,7 @@ def test_files_whose_names_are_not_known_before(tmp_path: Path) -> None:
     assert run_if_outdated(work.step, make).reason == "b.fits is missing"
     (tmp_path / "made/deep/c.lis").write_text("something else")
     assert "c.lis was changed" in str(run_if_outdated(work.step, make).reason)
-    (tmp_path / "made/other.fits").touch()  # of somebody else
+    (tmp_path / "made/other.fits").touch()  # of another step or program
     assert run_if_outdated(work.step, make).reason is None
     names.remove("deep/c.lis")
     (tmp_path / "made/deep/c.lis").unlink()
@@ -198,7 +198,7 @@ def test_a_record_that_does_not_match_its_digest_counts_for_nothing(tmp_path: Pa
 
 def test_what_changed_since_a_step_was_done(tmp_path: Path) -> None:
     work = Work(tmp_path)
-    assert changed_since(work.step.record) == []  # without a record nobody knows
+    assert changed_since(work.step.record) == []  # unknown without a record
     work.do()
     work.source.touch()
     assert changed_since(work.step.record) == []

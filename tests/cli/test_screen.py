@@ -78,7 +78,7 @@ def test_a_log_file_without_room_is_named(
     config: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")  # as close() has it, without a name
+        raise OSError(errno.ENOSPC, "No space left on device")  # as close() raises it, without a name
 
     monkeypatch.setattr(Path, "write_text", full)
     assert main(["status", "-c", str(config), "--log-file", str(tmp_path / "a.log")]) == 2

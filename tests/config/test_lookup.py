@@ -102,7 +102,7 @@ def archives(monkeypatch: pytest.MonkeyPatch) -> Archives:
 def test_what_the_archives_say(archives: Archives) -> None:
     found = look_up("A1795")
     assert found.redshift == pytest.approx(0.062476)
-    # weights 1/1.7, 1/3, 1/6: nearer than half a pixel is not nearer
+    # weights 1/1.7, 1/3, 1/6: distances below half a pixel count as half a pixel
     weights = np.array([1 / 1.7, 1 / 3.0, 1 / 6.0])
     assert found.nH == pytest.approx(np.average([0.010, 0.012, 0.018], weights=weights), rel=1e-4)
     # public, ACIS, no grating, the longest first
@@ -116,7 +116,7 @@ def test_complete_configuration(
     monkeypatch.chdir(tmp_path)
     assert main(["init-cluster", "A1795", "--lookup", "--nH", "0.0119"]) == 0
     config = read_config(tmp_path / "A1795_cluster_config.ini")
-    assert (config.redshift, config.nH) == (0.062476, 0.0119)  # what is given goes before
+    assert (config.redshift, config.nH) == (0.062476, 0.0119)  # given values have priority
     assert config.observation_ids == ("493", "494", "5286")
     assert "z = 0.062476" in capsys.readouterr().out
 

@@ -101,7 +101,7 @@ def test_former_names_in_a_profile(tmp_path: Path, caplog: pytest.LogCaptureFixt
         read_site(str(path))
 
 
-# Texts as people write them, and as nobody should.
+# Texts that people write, and some that nobody should write.
 ODD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 NUMBERS = ["", "0", "1", "-1", "0.3", "5e20", "nan", "inf", "1_0", "01:00:00", "0:0:0", "64G", "4940, 04941"]
 WORDS = ["true", "No", "auto", "phabs", "~", "~nobody/x", "/data", "..", "model=bro", "{obsid}/{obsid}.arf"]

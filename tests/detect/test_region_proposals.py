@@ -126,7 +126,7 @@ def test_core_has_the_shape_of_the_cluster_and_most_of_its_counts(
     assert (y[mask].mean(), x[mask].mean()) == pytest.approx(CENTRE, abs=3.0)
     shape = (1.0 + (_distance(y, x) / SIZE) ** 2) ** -1.8
     assert 0.6 < shape[mask].sum() / shape.sum() < 0.9
-    # by the file's convention of angles: the ends of the long axis are within, those across are not
+    # by the file's convention of angles: the ends of the long axis are inside, those across it are not
     end = 0.9 * core.semi_major / PIXEL_ARCSEC * np.array([np.sin(ANGLE), np.cos(ANGLE)])
     (row, col), (away_row, away_col) = (
         np.round(CENTRE + end).astype(int),
@@ -141,7 +141,7 @@ def test_crop_holds_the_visible_emission_within_the_field(background: bool) -> N
     field = images(background=background)
     proposal = propose(field)
     text = crop_text(proposal)
-    (drawn,) = Regions.parse(text, format="ds9")  # with its system, as other programs need it
+    (drawn,) = Regions.parse(text, format="ds9")  # with its coordinate system, which other programs need
     assert drawn.center.frame.name == "fk5"
     mask = inside(text, field.wcs)
     y, x = np.indices(mask.shape)
@@ -253,7 +253,7 @@ def test_places_are_spread_evenly(chips: Polygons, n: int) -> None:
     np.testing.assert_allclose(areas.sum(axis=1), np.pi * 40.0**2, rtol=0.02)
     from_axis = [off_axis_arcmin(c.ra, c.dec, *axis) for c in circles]
     assert from_axis[0] < 1.5 * min(from_axis)
-    # a lattice of points of its own
+    # an independent lattice of points
     plane = tangent_plane(*corners.mean(axis=0), 1.0)
     y, x = np.mgrid[-1500:1500:10.0, -1500:1500:10.0]
     on = [PolygonPixelRegion(PixCoord(*plane.wcs_world2pix(*p[0].T, 1))).contains(PixCoord(x, y))

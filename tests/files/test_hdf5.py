@@ -56,7 +56,7 @@ def test_without_locks(file: Path, no_locks: Path, number: int) -> None:
             check=False,
         ).returncode
 
-    if number != 38:  # which HDF5 itself takes for no need
+    if number != 38:  # which HDF5 itself ignores
         assert run(f"h5py.File({str(file)!r}, 'r', locking=True)") != 0, "the lock was to be had"
     assert run(f"open_hdf5(pathlib.Path({str(file)!r}))") == 0
 

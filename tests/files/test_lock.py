@@ -246,7 +246,7 @@ def test_lock_is_looked_at_before_a_write_once_a_second(path: Path, monkeypatch:
     left_by(elsewhere(), path)
     now[0] += 0.5 * CHECK_SECONDS
     lock.check()
-    now[0] += CHECK_SECONDS  # so long it was stopped, say
+    now[0] += CHECK_SECONDS  # as if it had been stopped for that time
     with pytest.raises(StoreInUse, match="taken over by process 4242 on node7"):
         lock.check()
     lock.release()
@@ -323,7 +323,7 @@ def test_owner_that_was_taken_for_dead_stops(path: Path) -> None:
     lock = WriterLock(path)
     os.unlink(lock_path(path))
     other = left_by(elsewhere(), path)
-    lock.touch()  # looks only now and then
+    lock.touch()  # checks only now and then
     with pytest.raises(StoreInUse, match="taken over by process 4242 on node7: this run stops"):
         lock.touch(now=True)
     lock.release()

@@ -108,7 +108,7 @@ def test_full_disk_is_told_at_once_or_not_at_all(tmp_path: Path) -> None:
             file.write("rows", 0, some_rows(20_000))
             file.sync()
             np.testing.assert_array_equal(file.read("rows"), some_rows(20_000))
-        # A sparse copy lacks the room: known before anything depends on it.
+        # A sparse copy lacks disk space, which is noticed when it is opened.
         filler.unlink()
         content = (disk / "t.h5").read_bytes()
         with (disk / "copy.h5").open("wb") as copy:

@@ -80,7 +80,9 @@ def test_litter_of_killed_processes_goes(tmp_path: Path) -> None:
         gone = [left_behind(path, mark, ended.pid), left_behind(path, "0" * 8, living.pid, age_s=2 * 86400)]
         kept = [
             left_behind(path, mark, living.pid, age_s=2 * 86400),
-            left_behind(path, "0" * 8, ended.pid, age_s=3600),  # of another machine: it may be written now
+            left_behind(
+                path, "0" * 8, ended.pid, age_s=3600
+            ),  # of another machine, which may be writing it now
             left_behind(tmp_path / "b-a [1].txt", mark, ended.pid),  # of another product
             left_behind(tmp_path / "a 1.txt", mark, ended.pid),
         ]

@@ -60,7 +60,7 @@ SCALE_MAP, INDEX_MAP = "demo/acb/demo_pype_scale_map.fits", "demo/acb/demo_scale
 C = "-c demo.ini"
 PLASMA = "fit-pha a.pi --redshift 0.1 --nH 0.05"
 
-# situation, how it comes about, command, words of the line
+# situation, cause, command, words of the line
 CONFIGURATIONS = [
     ("absent", nothing, "status -c none.ini", "no such file", "init-cluster"),
     ("no name", nothing, "status -c ''", "is a folder"),
@@ -251,7 +251,7 @@ def without_remarks(err: str) -> list[str]:
     return [text for text in err.splitlines() if not text.startswith(("INFO", "WARNING"))]
 
 
-# Permissions: what cannot be read or written, command, words. Nothing belongs to who runs it.
+# Permissions: file that cannot be read or written, command, words. No file belongs to the user who runs it.
 PERMISSIONS = [
     ("configuration", "demo.ini", 0o000, f"status {C}", "demo.ini", "Permission denied"),
     ("folder of products", "demo/acb", 0o000, f"status {C}", "demo_results.h5", "Permission denied"),

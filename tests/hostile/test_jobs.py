@@ -66,7 +66,7 @@ GOOD = answer("sbatch", "7\\n")
 SUBMIT, MAKE = "make-job --submit -c A.ini --scheduler slurm", "make-job -c A.ini"
 STATUS, CANCEL = "status -c A.ini", "cancel -c A.ini"
 
-# situation, how it comes about, command, exit code, words, is there a script, events of the table of jobs
+# situation, cause, command, exit code, words, is there a script, events of the table of jobs
 ROWS = [
     ("all is well", GOOD, SUBMIT, 0, "job 7: logs go to", YES, ["submitted"]),
     ("id with the cluster", answer("sbatch", "7;north\\n"), SUBMIT, 0, "job 7:", YES, ["submitted"]),
@@ -160,7 +160,7 @@ def test_row(
     record = tmp_path / RECORD
     if left is None:
         assert not record.is_file()
-        # Nobody was asked to do what could not have been remembered.
+        # The batch system got no request that could not be recorded.
         assert not (tmp_path / "called").exists()
     else:
         rows = [line.split("\t") for line in record.read_text(errors="replace").splitlines() if line]

@@ -21,7 +21,7 @@ echo $$ >"$OUT"
 for _ in $(seq 300); do sleep 0.1; done
 exit 1
 """
-# As a launcher that is still starting its ranks: the first signal is lost.
+# Like a launcher that is still starting its ranks, it loses the first signal.
 STARTS = WORKS.replace("exit 75", '[ -n "$up" ] && exit 75; up=yes')
 # Not yet ready for the signal.
 DIES = WORKS.replace("trap 'echo stopped; exit 75' USR1\n", "")
@@ -133,11 +133,11 @@ def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
     assert run(case, signal.SIGTERM) == 143
     assert not case.again
     assert "stopped" in case.log
-    # The steps alone are told of it: the exit code is that of a warning.
+    # Only the steps get the signal: the exit code is the same as after a warning.
     case = Case(tmp_path / "steps", "slurm", exits(75))
     assert run(case, FAKE_STATE="COMPLETING Reason=None") == 75
     assert not case.again
-    # Too slow for the time after the warning.
+    # It takes longer than the time after the warning.
     assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
     assert case.again == "requeue 12"
     case = Case(tmp_path / "limit", "slurm", WORKS)
@@ -234,7 +234,7 @@ def test_another_script_is_replaced_only_if_that_is_agreed(
     line = ["make-job", "-c", str(config), "--output", str(output)]
     assert main(line) == 0
     made = output.read_text()
-    assert main(line) == 0  # just the same
+    assert main(line) == 0  # the same script
     output.write_text(made + "# my own line\n")
     capsys.readouterr()
     assert main(line) == 2

@@ -166,7 +166,7 @@ def test_world_of_one_among_many_is_refused(variable: str, store: Path) -> None:
 def test_launcher_of_another_mpi_is_refused(store: Path) -> None:
     if not MPICH.exists():
         pytest.skip("needs both Debian's openmpi-bin and pyxt_hpc[mpi]")
-    # Left to itself, mpi4py takes the MPI from PyPI.
+    # By default, mpi4py loads the MPI from PyPI.
     done = run("openmpi", "fine", store, ranks=2, MPI4PY_MPIABI=None)
     assert done.returncode == 2
     assert "each is alone in the MPI" in done.stderr
@@ -264,7 +264,7 @@ def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
         [*before, sys.executable, "-P", "-c", LATE_RANK], env=os.environ | own, capture_output=True,
         text=True, timeout=120, check=True,
     )  # fmt: skip
-    # Most of the time the master waited for the other.
+    # Most of the time, the master waited for the other rank.
     assert float(done.stdout) < 0.5
 
 

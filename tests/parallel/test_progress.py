@@ -40,7 +40,7 @@ def test_rate_of_few_is_not_that_of_workers_that_end_together(
     with Progress("mass", "ensemble", total=4) as shown:
         for clock[0] in (20.0, 20.1, 40.0, 50.1):
             shown.add(1)
-    # the end, which was said, is not said again
+    # the end is reported once
     assert [record.getMessage() for record in caplog.records] == [
         "mass: 2 of 4, 0.10 ensembles/s, 20 s left",
         "mass: 3 of 4, 0.07 ensembles/s, 13 s left",

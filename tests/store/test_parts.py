@@ -151,7 +151,7 @@ def test_no_part_goes_when_a_row_of_the_whole_is_not_as_it_was_written(layout: L
         absorb_parts(store, regions()["region"], layout)
         content = layout.results.read_bytes()
         at = content.index(read_store(store.path).rows[4:5].tobytes())
-        with layout.results.open("r+b") as file:  # a status byte alone says nothing of a row
+        with layout.results.open("r+b") as file:  # a status byte alone is no proof of a row
             file.seek(at + 60)
             file.write(bytes([content[at + 60] ^ 1]))
         with pytest.raises(DamagedFile, match="1 rows differ from the data written"):
@@ -178,7 +178,7 @@ def test_a_part_stays_if_the_whole_numbers_its_regions_in_another_way(layout: La
         remove_absorbed_parts(store, regions()["region"] + 1, layout)
     assert len(layout.all_part_results()) == 1
     assert what_stays(layout) == []
-    assert what_stays(layout) == []  # and without any part there is nothing to do
+    assert what_stays(layout) == []  # without any part, there is nothing to do
 
 
 def test_parts_of_unequal_length_are_merged_in_blocks(

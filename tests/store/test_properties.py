@@ -111,7 +111,7 @@ def test_any_truncation_is_noticed(share: float) -> None:
 
 @often
 @given(place=st.floats(0.0, 1.0, exclude_max=True), mask=st.integers(1, 255))
-@example(place=0.0, mask=32)  # which makes a capital of a letter in the checksum
+@example(place=0.0, mask=32)  # which makes a letter of the checksum a capital
 def test_any_flipped_byte_before_the_tables_is_noticed(place: float, mask: int) -> None:
     content, at = bytearray(written()[0]), int(place * min(table_at(name)[0] for name in ("rows", "crc")))
     content[at] ^= mask
@@ -134,7 +134,7 @@ def test_nothing_that_a_flipped_byte_changed_is_believed(data: st.DataObject, ma
     lost = np.flatnonzero(is_final(before.status) & ~believed)
     if name == "messages":
         assert len(lost) == 0
-    else:  # the one whose byte it was, and no other
+    else:  # the row of this byte, and no other
         own = (at - start) * N // (stop - start)
         assert lost.tolist() == ([own] if is_final(before.status)[own] else [])
 

@@ -37,7 +37,7 @@ def test_a_store_is_gone_on_with_only_if_that_is_asked_for(tmp_path: Path, conte
 def test_a_lock_without_a_store_is_no_store(tmp_path: Path, contents: StoreContents) -> None:
     path = tmp_path / "A_results.h5"
     lock = lock_path(path)
-    lock.write_text('{"owner": {')  # cut short, by nobody knows whom
+    lock.write_text('{"owner": {')  # truncated, of an unknown process
     os.utime(lock, (0.0, lock.stat().st_mtime - SILENCE_SECONDS - 5))
     with resume_or_create(path, contents) as store:
         assert len(store.pending()) == 5

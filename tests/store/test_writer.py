@@ -173,7 +173,7 @@ def test_missing_and_foreign_files(path: Path) -> None:
 
 
 def test_killed_while_writing_nothing_finished_is_lost_and_nothing_torn_believed(path: Path) -> None:
-    # In a process of its own, which may fork: children start in no time.
+    # In a process of its own, which may fork, so that children start quickly.
     here = Path(__file__)
     script = f"from {here.stem} import *; kill_often({str(path)!r})"
     subprocess.run([sys.executable, "-c", script], cwd=here.parent, check=True, timeout=120)
@@ -338,7 +338,7 @@ def test_disk_too_small_is_told_before_anything_is_there(path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", script],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-        # coverage would have no room for what it measures either
+        # coverage could not store its data either
         env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")},
     )  # fmt: skip
     assert ended.returncode == 1
@@ -521,7 +521,7 @@ def test_folder_that_is_gone_is_told_by_a_write(path: Path, monkeypatch: pytest.
         store.start(np.arange(3))
     with pytest.raises(DamagedFile):
         store.close()
-    store.close()  # once more does nothing
+    store.close()  # a second call does nothing
 
 
 def test_heartbeat_flushes_when_it_is_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

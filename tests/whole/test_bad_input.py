@@ -78,7 +78,10 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-STAGE = {"ARF": "generate-responses", "RMF": "generate-responses"}  # that reads it; else process-data
+STAGE = {
+    "ARF": "generate-responses",
+    "RMF": "generate-responses",
+}  # the command that reads it; otherwise process-data
 INPUTS: dict[str, Callable[[Layout], Path]] = {
     "events": lambda layout: next(layout.observation("4001").glob("primary/*evt2.fits")),
     "field of view": lambda layout: next(layout.observation("4001").glob("primary/*fov1.fits")),
@@ -181,7 +184,7 @@ def test_damaged_product_is_refused_with_its_remedy(
     assert remedy in message
 
 
-# What each stage makes, the largest file that it may write, and a product that is larger.
+# For each stage: its product, the largest file that it may write, and a product that is larger.
 FULL_DISKS = [
     ("process-data", "acisI*.fits", 20_000),
     ("propose-regions", "*_proposed_regions.png", 20_000),
@@ -212,7 +215,7 @@ def test_full_disk_leaves_nothing_half_made(
     assert said[0].startswith("pyxt-hpc: error: ")
     assert "free disk space" in said[0]
     assert not list(config.parent.rglob(".tmp-*"))
-    # what could be written is whole, what could not is not there: nothing is as large as the limit
+    # files that could be written are complete, others are absent: none is as large as the limit
     after = digests(config.parent)
     new = [path for path in after if path not in before]
     assert all(path.stat().st_size <= size for path in new)

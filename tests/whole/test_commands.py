@@ -121,7 +121,7 @@ def test_killed_at_any_moment_nothing_finished_is_lost(
     attempts = read_store(path).rows["seconds"][finished]
     subprocess.run(launch, check=True, timeout=300)
     assert_same(values(path), uninterrupted)
-    # The very numbers of the first run: not fitted again.
+    # Exactly the numbers of the first run: they were not fitted again.
     np.testing.assert_array_equal(read_store(path).rows["seconds"][finished], attempts)
 
 
@@ -361,7 +361,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
     assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
-    assert "up to date" not in capsys.readouterr().out  # it had been asked for
+    assert "up to date" not in capsys.readouterr().out  # the stopped command had to make it again
 
 
 def test_steps_out_of_order_say_which_comes_first(
@@ -474,7 +474,7 @@ def test_status_verify_and_export(
     fit = ["fit-spectra", *config, "--resolution", "1", "--num-cpus", "1"]
     assert main([*fit, "--max-regions", "100"]) == 75
     capsys.readouterr()
-    assert main(["status", *config, "--watch"]) == 0  # nobody writes: once
+    assert main(["status", *config, "--watch"]) == 0  # there is no writer: once
     said = capsys.readouterr().out
     assert f"{no_store.results}: 100 of" in said
     assert "100 done" in said
@@ -537,7 +537,7 @@ def test_single_region_is_the_maps_and_is_drawn(
     said = capsys.readouterr().out
     assert kT in said
     assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
-    # its spectra as files are fitted to the same
+    # a fit of its spectra in files gives the same
     assert main(["fit-region", "-c", str(cluster), number, "--spectra", str(tmp_path / "new")]) == 0
     files = sorted(map(str, (tmp_path / "new").glob("*[0-9].pi")))
     bundle = read_bundle(Layout.of(read_config(cluster)).bundle)

@@ -103,5 +103,5 @@ def test_temperatures_are_those_of_the_bundle_made_from_the_truth(chain: Chain) 
         difference = ((rows["kT"] - others["kT"]) / width)[np.isfinite(width)]
         assert len(difference) > 5000
         assert abs(difference.mean()) < allowed
-        # what is in one and not in the other: seconds at the flare's ends, faint sources
+        # differences: seconds at the flare's ends, and faint sources
         assert difference.std() < 0.3

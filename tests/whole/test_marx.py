@@ -45,7 +45,7 @@ FRAME_TRANSFER, EFFICIENCY = 1.006, 0.010
 """Norms come out this high for reasons of the simulation, its README says: photons in frame transfer, which
 EXPOSURE does not count, and up to this much more where I2's efficiency is above that of the ARF's chip."""
 
-TOLERANCE = 0.01  # of norms, beyond that
+TOLERANCE = 0.01  # of norms, in addition
 
 RESPONSES = {
     "9001": {"9001": "acisI"},
@@ -84,7 +84,7 @@ class Run:
         """True norm of each circle: its pixels' share of the beta model on the whole sky."""
         pixel, core = self.bundle.pixel_scale_arcsec, self.truth["core_radius_arcsec"]
         slope = 3.0 * self.truth["beta"] - 0.5
-        beyond = 300  # circles may reach over the image
+        beyond = 300  # circles may reach beyond the image
         y, x = (np.arange(-beyond, n + beyond, dtype=float) for n in self.bundle.mask.shape)
         row, col = self.centre
         arcsec_sq = pixel**2 * ((y[:, None] - row) ** 2 + (x[None, :] - col) ** 2)
@@ -191,7 +191,7 @@ def _run(marx: Path, folder: Path, obsids: tuple[str, ...]) -> Run:
         if obsid == "9003":
             layout.background_reg.write_text(BACKGROUND, encoding="ascii")
         else:
-            # blank sky is the same for both: it is put where the observation looked by its chip coordinates
+            # the same blank sky for both: its chip coordinates are projected to each observation's field
             _unpack(marx / "9001_background.fits.gz", layout.supplied_background(obsid))
     config = folder / f"{NAME}.ini"
     config.write_text(

@@ -57,7 +57,7 @@ def test_hands_free(config: Path) -> None:
         assert path.exists()
     bundle = read_bundle(layout.bundle)
     comparison = compare_with_truth(results.rows, bundle, layout.cluster_dir / "truth")
-    # circles overlap: worth some 50 independent ones
+    # circles overlap, so they count as some 50 independent ones
     assert abs(comparison.median) < 0.4
     assert 0.5 < comparison.coverage < 0.85
     # also where circles reach over the edges of fields and images
@@ -102,7 +102,7 @@ def test_a_drawn_region_wins_and_only_what_follows_is_done(
     assert did(capsys, moved, "--through", "create-bins") == {
         stage: stage in ("crop-data", "create-bins") for stage in STAGES[:6]
     }
-    # fits of the former crop are not thrown away without a word
+    # fits of the former crop are not removed without a message
     assert main(["run", "-c", str(moved), "--resolution", "1"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert did(capsys, moved, "--yes", "--through", "fit-spectra")["fit-spectra"]

@@ -63,7 +63,7 @@ class Case:
         self.job = Job("A1", folder / "A.ini", folder / "my job.sh", folder / "logs" / "jobs.tsv", settings,
                        stages=(6,), n_tasks=n_tasks)  # fmt: skip
         write_script(self.job)
-        # Where a test says when the time is over, the script's own clock is to agree.
+        # If a test sets the end of the time, the script's own clock must agree.
         for path in (self.job.script, *self.job.log_dir.glob("*.sh")) if is_short else ():
             path.write_text(re.sub("^limit=40$", "limit=0", path.read_text(), flags=re.MULTILINE))
         self.id = self.pbs.submit(self.job.script)
@@ -132,7 +132,7 @@ def test_deleted_before_the_warning_it_does_not_run_again(tmp_path: Path) -> Non
 def test_a_drain_beyond_the_limit_is_followed_by_the_next_attempt(tmp_path: Path, drain: int) -> None:
     case = Case(tmp_path, WORKS, is_short=True, environment=f"DRAIN={drain}")
     steps = case.do((case.ready, case.pbs.warn), (case.says(NEXT), lambda: case.pbs.end_of_time(case.id)))
-    # PBS kills what has not ended by itself.
+    # PBS kills processes that have not ended by themselves.
     assert case.pbs.run(case.id, meanwhile=steps) == (75 if drain < 1000 * KILL_DELAY else 256 + 9)
     assert "the time limit is reached" in case.log
     assert case.pbs.waiting() == ["13.host"]
@@ -273,7 +273,7 @@ def test_cancel_ends_a_chain_under_whatever_id(tmp_path: Path, monkeypatch: pyte
     (done,) = cancel(case.job.record, ["13.host"])
     assert (done.ended, done.gone) == ((), ("13.host",))
 
-    # While it runs, warned, with the next one in the queue already.
+    # It runs, was warned, and the next attempt is in the queue already.
     case = Case(tmp_path / "runs", WORKS, environment="DRAIN=1000")
     monkeypatch.setenv("PATH", f"{case.pbs.programs}:/usr/bin:/bin")
     steps = case.do((case.ready, case.pbs.warn), (case.says(NEXT), lambda: cancel(case.job.record)))
@@ -281,7 +281,7 @@ def test_cancel_ends_a_chain_under_whatever_id(tmp_path: Path, monkeypatch: pyte
     assert not case.pbs.waiting()
     assert case.runs == 1
 
-    # What is started in spite of it has nothing to do.
+    # An attempt that starts nevertheless has nothing to do.
     case = Case(tmp_path / "late", exits(0))
     case.pbs.run(case.id)
     monkeypatch.setenv("PATH", f"{case.pbs.programs}:/usr/bin:/bin")

@@ -95,7 +95,7 @@ def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
 ) -> None:
     assert main(["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes"]) == 0
     job = capsys.readouterr().out.split()[1].rstrip(":")
-    # What waits for its success begins after the last attempt.
+    # A job that waits for its success starts after the last attempt.
     after = ["sbatch", "--parsable", f"--dependency=afterok:{job}", "--output=/dev/null"]
     count = f"wc -l <{stand_in.parent / 'runs'} >{stand_in.parent / 'at_success'}"
     done = subprocess.run([*after, f"--wrap={count}"], capture_output=True, text=True, check=True)

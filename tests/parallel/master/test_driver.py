@@ -36,7 +36,7 @@ class FakePool:
 
     def wait(self, timeout: float) -> list[ChunkResult]:
         if not timeout:
-            return []  # it is to wait only when everybody has work
+            return []  # it may wait only when all workers have work
         self.waited_with.append(len(self.in_flight))
         chunk = self.in_flight[0]
         items = chunk.items
@@ -156,7 +156,7 @@ def test_every_worker_has_work_before_the_master_waits() -> None:
     pool = FakePool(set(), set())
     pool.n_workers = 500
     run(pool, np.arange(1_000_000))
-    # First chunks show the speed; as long as some are not back, nobody gets a second.
+    # First chunks show the speed; no worker gets a second one before all are back.
     assert pool.waited_with[:500] == [500] * 500
     assert pool.waited_with[500] == 1000
     assert {len(items) for items, _ in pool.log[:500]} == {FIRST_ITEMS}
