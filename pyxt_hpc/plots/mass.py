@@ -163,7 +163,7 @@ def _shown_values(axes: Axes, inner: float, reach: float) -> FloatArray:
 
 def draw_corner(figure: Figure, mass: ClusterMass, title: str) -> None:
     """Draw the samples of every pair of parameters on an empty figure, a triangle for each method."""
-    figure.suptitle(f"{title}: samples; contours hold 39% and 86%", fontsize="medium")
+    figure.suptitle(f"{title}: samples of the posterior; contours contain 39% and 86%", fontsize="medium")
     parts = figure.subfigures(1, len(mass.ways), squeeze=False)[0]
     for part, (way, sampled) in zip(parts, mass.ways.items(), strict=True):
         _triangle(part, sampled, _WAYS[way], way)

@@ -211,7 +211,7 @@ def test_damaged_files_are_named_and_the_rest_is_taken(old: Path, tmp_path: Path
 
 @pytest.mark.parametrize("size", [20, 50_000], ids=["regions", "bundle"])
 def test_a_full_disk_leaves_nothing(on_a_full_disk, old: Path, tmp_path: Path, size: int) -> None:  # type: ignore[no-untyped-def]
-    """No bundle is listed as missing that only had no room."""
+    """A bundle for which there was no space is not listed as missing."""
     done = on_a_full_disk(["import-cluster", str(old), "--directory", str(tmp_path / "new")], size)
     assert done.returncode == 2, done.stderr
     assert "File too large" in done.stderr

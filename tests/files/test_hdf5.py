@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.errors import DamagedFile, FileUnreachable
 from pyxt_hpc.files.hdf5 import open_hdf5
 
 NO_LOCKS = r"""
@@ -74,3 +74,9 @@ def test_refusal_of_the_system_is_told_from_damage(file: Path, tmp_path: Path) -
 def test_errors_of_the_one_who_reads_are_passed_on(file: Path) -> None:
     with pytest.raises(KeyError), open_hdf5(file) as opened:
         opened["y"]
+
+
+def test_object_that_the_system_does_not_let_read_is_no_damage(file: Path) -> None:
+    said = "Unable to synchronously open object (file read failed: errno = 116, error message = 'Stale')"
+    with pytest.raises(FileUnreachable, match="Stale file handle"), open_hdf5(file):
+        raise KeyError(said)  # as h5py does

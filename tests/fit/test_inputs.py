@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> ClusterConfig:
 
 @pytest.fixture
 def bundle() -> SimpleNamespace:
-    """What counts of a bundle here: live everywhere but in a corner."""
+    """Parts of a bundle that are needed here: all pixels are live, except in a corner."""
     mask = np.ones(SHAPE, np.uint8)
     mask[:3, :3] = 0
     return SimpleNamespace(fingerprint="f" * 64, mask=mask, wcs_header="")
@@ -46,7 +46,7 @@ def radii() -> np.ndarray:
 
 
 def write(config: ClusterConfig, bundle: SimpleNamespace, values: np.ndarray) -> Path:
-    """As create-bins does."""
+    """Write a scale map as create-bins does."""
     path = Layout.of(config).scale_map
     write_image(
         path, values, bundle.wcs_header, unit="pixel", comment="", bundle_fingerprint=bundle.fingerprint,

@@ -1,4 +1,4 @@
-"""Fit of a beta-model to the surface brightness of a cluster."""
+"""Fit of a beta model to the surface brightness of a cluster."""
 
 from dataclasses import dataclass
 
@@ -100,7 +100,7 @@ def fit_beta_model(
     otherwise = otherwise and f"; {otherwise}"
     if total < 100:
         raise EmptySelection(
-            f"{bundle.name}: {total:.0f} counts above the background: too few for a beta-model{otherwise}"
+            f"{bundle.name}: {total:.0f} counts above the background: too few for a beta model{otherwise}"
         )
 
     def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -136,7 +136,7 @@ def fit_beta_model(
             best = found.x
     if not np.isfinite(found.fun) or not 0.36 < best[3] < 2.9:
         raise EmptySelection(
-            f"{bundle.name}: no beta-model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
+            f"{bundle.name}: no beta model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
             f"emission does not fall outwards{otherwise}"
         )
     scale = model(best)[1] * np.exp(best[4])

@@ -74,7 +74,7 @@ class Thermodynamics:
         way_out = f"set [maps] depth_model = constant in {config.path}"
         model = fit_beta_model(regions.bundle, regions.brightness.value, otherwise=way_out)
         depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
-        return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
+        return depth, f"depth of a beta model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
 
     @property
     def _abundance_is_free(self) -> bool:

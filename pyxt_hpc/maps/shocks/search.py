@@ -44,7 +44,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     Raises
     ------
     EmptySelection
-        If there is too little emission for a beta-model, which gives the centre.
+        If there is too little emission for a beta model, which gives the centre.
     ConfigError
         If the regions are bins.
     """

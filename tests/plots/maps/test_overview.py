@@ -27,7 +27,7 @@ def without_correlations(regions) -> JointErrors:
 
 @pytest.fixture
 def regions(fitted, monkeypatch: pytest.MonkeyPatch):
-    """With an S/N of every region, which the default set of maps has."""
+    """Regions with their S/N, which is among the default maps."""
     monkeypatch.setattr("pyxt_hpc.maps.gas.thermodynamics.joint_errors", without_correlations)
     return replace(
         fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6)), circles_signal_to_noise=np.full(SHAPE, 40.0)
@@ -37,7 +37,7 @@ def regions(fitted, monkeypatch: pytest.MonkeyPatch):
 def sheets_of(
     regions, names=(), style: PictureStyle | None = None, *, alone: bool = True, **how: object
 ) -> list[Path]:
-    """The sheets, and unless not `alone` every map by itself."""
+    """Make the sheets and, if `alone`, the picture of every map."""
     style = style or PictureStyle(dpi=60)
     sheets = Sheets(masked="mask" in how)
     products = make_maps(regions, names, **how)
