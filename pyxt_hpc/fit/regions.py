@@ -193,6 +193,9 @@ class RegionFits:
     def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fit spectra, each in the bins of its level (`levels_of`).
 
+        Regions with the same observations are fitted together, in the bins of these observations only: in a
+        large mosaic, few of many observations see a region.
+
         Returns
         -------
         fits : (n_region,) FIT_DTYPE
@@ -207,23 +210,27 @@ class RegionFits:
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
-        for number, edges in enumerate(levels):
-            at = np.flatnonzero(chosen == number)
-            if not len(at):
-                continue
-            weight, ratio = spectra.weight[at], spectra.ratio[at]
-            found = fit_regions(
-                spectra.source[at], background[at], weight, ratio, observations.grid, self.options, edges
+        # Without any observation, a region has no counts in all bins.
+        seen_by = spectra.takes_part | ~spectra.takes_part.any(axis=1, keepdims=True)
+        together, group = np.unique(np.column_stack([seen_by, chosen]), axis=0, return_inverse=True)
+        for number, (*seen, level) in enumerate(together):
+            at = np.flatnonzero(group == number)
+            wide, edges = observations.bins_of(np.array(seen, bool), levels[level])
+            fine = observations.by_bin(np.array(seen, bool))
+            counted, known, weight, ratio = (
+                array[at][:, fine] for array in (spectra.source, background, spectra.weight, spectra.ratio)
             )
+            grid = observations.grid.only(fine)
+            found = fit_regions(counted, known, weight, ratio, grid, self.options, edges)
             starts = edges[:-1]
-            counts = found["norm"][:, None] * weight * expected_rates(observations.grid, found)
+            counts = found["norm"][:, None] * weight * expected_rates(grid, found)
             score[at] = goodness(
                 found["statistic"],
                 len(self.options.free),
                 np.add.reduceat(counts, starts, axis=1),
-                np.add.reduceat(smooth[at], starts, axis=1),
+                np.add.reduceat(smooth[at][:, fine], starts, axis=1),
                 weight[:, starts],
-                Moments(self.moments.tables, self.moments.table_of_bin[starts]),
+                Moments(self.moments.tables, self.moments.table_of_bin[wide]),
             )
             fits[at] = found
             n_bins[at] = np.count_nonzero(weight[:, starts], axis=1)

@@ -101,6 +101,32 @@ def test_rows_are_the_fits_of_the_extracted_spectra(fits: RegionFits) -> None:
     assert (np.diff(rows["bins"][:2]) <= 0).all()
 
 
+@pytest.mark.parametrize("settings", [{}, {"free_abundance": True}])
+def test_observations_that_do_not_see_a_region_do_not_matter(
+    bundle: Bundle, settings: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a mosaic of 60 fields, a fit in the bins of all of them would take ten times as long."""
+    config = replace(CONFIG, **settings)
+    elsewhere = []
+    for o in bundle.observations:
+        right = o.mask * (np.arange(SHAPE[1]) >= 44)
+        dead = replace(o, event_indptr=0 * o.event_indptr, event_channel=o.event_channel[:0])
+        elsewhere.append(replace(dead, mask=right, vignetting=o.vignetting * right))
+    many = replace(bundle, observations=(*elsewhere, *bundle.observations, *elsewhere))
+    widths = []
+
+    def counted(source: np.ndarray, *arguments: object) -> np.ndarray:
+        widths.append(source.shape[1])
+        return fit_regions(source, *arguments)
+
+    monkeypatch.setattr("pyxt_hpc.fit.regions.fit_regions", counted)
+    at = np.arange(5)
+    alone, among = (RegionFits.of(b, config, regions()).fit(at) for b in (bundle, many))
+    assert len(set(widths)) == 1
+    for name in set(FIT_DTYPE.names) | {"goodness", "bins", "counts", "exposure"}:
+        np.testing.assert_array_equal(among[name], alone[name], err_msg=name)
+
+
 def test_temperatures_and_goodness_are_right(fits: RegionFits) -> None:
     rows = fits.fit(np.arange(9))[:6]
     sigma = 0.5 * (rows["kT_hi"] - rows["kT_lo"])
