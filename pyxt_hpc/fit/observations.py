@@ -160,6 +160,25 @@ class ObservationSet:
         """Repeat values of observations, (..., n_obs), for each of their bins: (..., n_bin)."""
         return np.repeat(of_observations, np.diff(self.first_bin), axis=-1)
 
+    def only(self, chosen: np.ndarray) -> "ObservationSet":
+        """The chosen observations (n_obs,) bool, with their bins."""
+        fine = self.by_bin(chosen)
+        levels = [self.bins_of(chosen, edges)[1] for edges in self.levels()]
+        return replace(
+            self,
+            hhe=self.hhe[..., fine],
+            metals=self.metals[..., fine],
+            first_bin=np.concatenate([[0], np.cumsum(np.diff(self.first_bin)[chosen])]),
+            background_shape=self.background_shape[fine],
+            level_first=np.cumsum([0] + [len(edges) for edges in levels]),
+            level_edges=np.concatenate(levels),
+            pointing=_first_alike(self.pointing[chosen]),
+            kind=_first_alike(self.kind[chosen]),
+            exposure_s=self.exposure_s[chosen],
+            ratio=self.ratio[chosen],
+            per_observation=tuple(self.per_observation[i] for i in np.flatnonzero(chosen)),
+        )
+
     def bins_of(self, chosen: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First bins of the wide bins of chosen observations, and the edges of these bins without the others.
 
@@ -181,6 +200,12 @@ class ObservationSet:
     def levels(self) -> list[np.ndarray]:
         """Edges of the bins at each level."""
         return np.split(self.level_edges, self.level_first[1:-1])
+
+
+def _first_alike(values: np.ndarray) -> np.ndarray:
+    """Index (n,) of the first of the values (n,) that is the same."""
+    _, first, group = np.unique(values, return_index=True, return_inverse=True)
+    return np.asarray(first[group])
 
 
 def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
@@ -251,8 +276,8 @@ def fold_observations(
         background_shape=np.concatenate(shapes),
         level_first=np.cumsum([0] + [len(edges) for edges in level_edges]),
         level_edges=np.concatenate(level_edges),
-        pointing=np.array([obsids.index(obsid) for obsid in obsids]),
-        kind=np.array([kinds.index(name) for name in kinds]),
+        pointing=_first_alike(np.array(obsids)),
+        kind=_first_alike(np.array(kinds)),
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),

@@ -103,8 +103,18 @@ class RegionFits:
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) ROW_DTYPE; a row depends only on its region."""
         start = time.perf_counter()
-        rows, spectra = self.described(indices)
-        fits, score, level = self.fit_spectra(spectra)
+        shapes = self.shapes(indices)
+        takes_part = shapes.takes_part
+        seeing = np.asarray(takes_part.any(axis=0))
+        part = self
+        if seeing.any() and not seeing.all():
+            # Neighbours are seen by few observations of a large mosaic; arrays of all its bins would be slow.
+            fine, shapes = self.observations.by_bin(seeing), shapes.only(seeing)
+            tabulated = Moments(self.moments.tables, self.moments.table_of_bin[fine])
+            part = replace(self, observations=shapes.observations, moments=tabulated)
+        rows, spectra = part._described(indices, shapes)
+        rows["observations"] = packed_observations(takes_part)
+        fits, score, level = part.fit_spectra(spectra)
         rows[FIT_COLUMNS] = fits
         rows["goodness"], rows["bins"] = score, level
         rows["flags"] |= quality_flags(
@@ -116,10 +126,12 @@ class RegionFits:
 
     def described(self, indices: np.ndarray) -> tuple[np.ndarray, BinnedSpectra]:
         """Rows (n,) of regions at positions (n,), without results of the fit, and spectra of the regions."""
+        return self._described(indices, self.shapes(indices))
+
+    def _described(self, indices: np.ndarray, shapes: Shapes) -> tuple[np.ndarray, BinnedSpectra]:
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
         rows[list(REGION_COLUMNS)] = regions
-        shapes = self.shapes(indices)
         spectra = extract_spectra(shapes)
         rows["area"] = shapes.runs.area
         rows["counts"] = spectra.source.sum(axis=1)

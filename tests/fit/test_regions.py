@@ -10,7 +10,7 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.fit.extraction.shapes import Shapes, extract_spectra
+from pyxt_hpc.fit.extraction.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.region_map import regions_of_labels
@@ -20,7 +20,7 @@ from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import SourceModel
-from pyxt_hpc.store.rows import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (24, 60)
 
@@ -119,10 +119,19 @@ def test_observations_that_do_not_see_a_region_do_not_matter(
         widths.append(source.shape[1])
         return fit_regions(source, *arguments)
 
+    def extracted(shapes: Shapes) -> BinnedSpectra:
+        spectra = extract_spectra(shapes)
+        widths.append(spectra.source.shape[1])
+        return spectra
+
     monkeypatch.setattr("pyxt_hpc.fit.regions.fit_regions", counted)
+    monkeypatch.setattr("pyxt_hpc.fit.regions.extract_spectra", extracted)
     at = np.arange(5)
     alone, among = (RegionFits.of(b, config, regions()).fit(at) for b in (bundle, many))
-    assert len(set(widths)) == 1
+    assert max(widths) == len(RegionFits.of(bundle, config, regions()).observations.background_shape)
+    assert unpacked_observations(among["observations"], 6).tolist() == 5 * [
+        [False] * 2 + [True] * 2 + [False] * 2
+    ]
     for name in set(FIT_DTYPE.names) | {"goodness", "bins", "counts", "exposure"}:
         np.testing.assert_array_equal(among[name], alone[name], err_msg=name)
 

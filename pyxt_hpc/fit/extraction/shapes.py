@@ -21,6 +21,8 @@ class Shapes:
         Pixels of n regions.
     observations
         Observations of the cluster.
+    measured
+        `_seen`, if it is known.
 
     Raises
     ------
@@ -30,6 +32,7 @@ class Shapes:
 
     runs: PixelRuns
     observations: ObservationSet
+    measured: tuple[np.ndarray, ...] | None = None
 
     @classmethod
     def circles(
@@ -57,12 +60,24 @@ class Shapes:
     @cached_property
     def _seen(self) -> tuple[np.ndarray, ...]:
         """For each observation, (n, 1 + n_energy) sum(S live)/sum(S), and sum(S live vignetting)/sum(S)."""
+        if self.measured is not None:
+            return self.measured
         weight, margin = self.observations.brightness, int(self.observations.margin[0])
         return tuple(
             weighted_image_sums(self.runs, weight, margin, own.live, own.corner)
             * (own.live_unit / self.brightness[:, None])
             for own in self.observations.per_observation
         )
+
+    @cached_property
+    def takes_part(self) -> np.ndarray:
+        """Whether each observation takes part in the fit of each region, (n, n_obs)."""
+        return np.column_stack([self.seen_by(i)[2] for i in range(len(self._seen))])
+
+    def only(self, chosen: np.ndarray) -> "Shapes":
+        """The same regions on the images of the chosen observations (n_obs,) bool."""
+        measured = tuple(self._seen[i] for i in np.flatnonzero(chosen))
+        return Shapes(self.runs, self.observations.only(chosen), measured)
 
     def seen_by(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Parts of the regions that observation i sees.
