@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 
+_MAX_CELLS = 1 << 21
+"""Largest number of regions x bins that are fitted together: ten arrays of this size are in memory."""
+
+
 @dataclass(frozen=True)
 class RegionFits:
     """All data that a worker needs for fits; ranks share its arrays.
@@ -102,6 +106,11 @@ class RegionFits:
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) ROW_DTYPE; a row depends only on its region."""
+        n = max(_MAX_CELLS // len(self.observations.background_shape), 1)
+        blocks = np.split(indices, np.arange(n, len(indices), n))
+        return np.concatenate([self._fit(block) for block in blocks])
+
+    def _fit(self, indices: np.ndarray) -> np.ndarray:
         start = time.perf_counter()
         shapes = self.shapes(indices)
         takes_part = shapes.takes_part

@@ -136,6 +136,23 @@ def test_observations_that_do_not_see_a_region_do_not_matter(
         np.testing.assert_array_equal(among[name], alone[name], err_msg=name)
 
 
+def test_a_large_chunk_takes_no_more_memory(fits: RegionFits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk of a second has up to 20,000 regions, and a node has many workers."""
+    expected = fits.fit(np.arange(9))
+    together = []
+
+    def extracted(shapes: Shapes) -> BinnedSpectra:
+        together.append(len(shapes.runs))
+        return extract_spectra(shapes)
+
+    monkeypatch.setattr("pyxt_hpc.fit.regions.extract_spectra", extracted)
+    monkeypatch.setattr("pyxt_hpc.fit.regions._MAX_CELLS", 4 * len(fits.observations.background_shape) + 1)
+    rows = fits.fit(np.arange(9))
+    assert together == [4, 4, 1]
+    for name in set(rows.dtype.names) - {"seconds"}:
+        np.testing.assert_array_equal(rows[name], expected[name], err_msg=name)
+
+
 def test_temperatures_and_goodness_are_right(fits: RegionFits) -> None:
     rows = fits.fit(np.arange(9))[:6]
     sigma = 0.5 * (rows["kT_hi"] - rows["kT_lo"])
