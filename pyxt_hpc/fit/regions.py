@@ -24,8 +24,11 @@ if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 
-_MAX_CELLS = 1 << 21
-"""Largest number of regions x bins that are fitted together: ten arrays of this size are in memory."""
+_MAX_CELLS = 1 << 20
+"""Largest number of regions x bins that are fitted together."""
+
+BLOCK_BYTES = 80 * _MAX_CELLS
+"""Memory of the arrays of so many regions and bins."""
 
 
 @dataclass(frozen=True)
