@@ -1,4 +1,4 @@
-"""Every path is below the cluster's folder, where ClusterPyXT has it, and no two coincide."""
+"""Every path is below the cluster's folder, where ClusterPyXT has it, and all paths differ."""
 
 from pathlib import Path
 

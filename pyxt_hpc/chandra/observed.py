@@ -58,7 +58,7 @@ def goes_on(text: str) -> bool:
 def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:
     """Keywords of all observations of a cluster; dates are included only if they are known for all."""
     obsids = ",".join(one.obsid for one in observed)
-    long = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE")} if goes_on(obsids) else {}
+    long = {"LONGSTRN": ("OGIP 1.0", "long strings continue in CONTINUE")} if goes_on(obsids) else {}
     cards: Cards = {
         **long,
         "OBJECT": (name, "cluster"),

@@ -61,7 +61,7 @@ class ClusterConfig:
         parsers.observation_ids,
         "ObsIDs from the Chandra archive (cda.harvard.edu/chaser), separated by commas, e.g. 4940, 4941",
     )
-    redshift: float = _info(Number(0.0, 3.0), "redshift of the cluster, from NED (ned.ipac.caltech.edu)")
+    redshift: float = _info(Number(0.0, 3.0), "the cluster's redshift, from NED (ned.ipac.caltech.edu)")
     nH: float = _info(
         ColumnDensity(0.0, 10.0, _COLUMN.unit, ", e.g. 0.0348"),
         "Galactic hydrogen column, e.g. 0.0348, from HEASARC's nH tool (HI4PI)",
@@ -119,16 +119,18 @@ class ClusterConfig:
     )
     blank_sky: str = _ciao(
         choice("blanksky", "stowed", "region"),
-        "blanksky: CALDB's blank-sky events; stowed: its events of the stowed detector; region: those in "
-        "background.reg",
+        "blanksky: CALDB's blank-sky events; stowed: its events of the stowed detector; region: the "
+        "observation's own events in background.reg",
         "blanksky",
     )
     detection: str = _ciao(
-        choice("builtin", "wavdetect"), "method by which propose-regions finds point sources", "builtin"
+        choice("builtin", "wavdetect"),
+        "how propose-regions finds point sources: builtin or wavdetect",
+        "builtin",
     )
     flare_filter: str = _ciao(
         choice("builtin", "deflare"),
-        "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
+        "builtin; deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
         "builtin",
     )
 
@@ -140,8 +142,8 @@ class ClusterConfig:
     )
     minimum_radius: float = _binning(
         parsers.minimum_radius,
-        "each bin has at least the area of a circle of this radius in pixels; psf: radius with 90% of a "
-        "point source",
+        "smallest radius in pixels of a circle, or of the circle with a bin's area; psf: radius with 90% of "
+        "a point source",
         "0",
     )
     signal_to_noise_of: str = _binning(
@@ -198,7 +200,7 @@ class ClusterConfig:
     absorption: str = _spectral(choice("phabs", "tbabs"), "absorption model: phabs or tbabs", "phabs")
     abundance_table: str = _spectral(
         choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
-        "XSPEC's name of the abundance table; angr = Anders & Grevesse 1989",
+        "XSPEC's name of the table: angr (Anders & Grevesse 1989), aspl, feld, aneb, grsa, wilm or lodd",
         "angr",
     )
     minimum_exposure_fraction: float = _spectral(

@@ -113,7 +113,7 @@ def check_whole(path: Path, what: str, hint: str) -> None:
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path}: {what} is damaged ({error}); {hint}") from None
     if beginning != _BEGINNING or n_bytes % 2880:
-        raise DamagedFile(f"{path}: {what} is not FITS, or not all of it ({n_bytes} bytes unpacked); {hint}")
+        raise DamagedFile(f"{path}: {what} is not FITS, or is truncated ({n_bytes} bytes unpacked); {hint}")
 
 
 def _is_packed(path: Path) -> bool:
@@ -201,7 +201,7 @@ def _judge(without: int, wrong: int, path: Path, what: str, hint: str, ours: boo
         )
     if without and ours:
         raise DamagedFile(
-            f"{path}: {what} has no checksum: it is of an earlier version, or was changed by another "
+            f"{path}: {what} has no checksum: it was made by an earlier version, or changed by another "
             f"program; {hint}"
         )
     if wrong:

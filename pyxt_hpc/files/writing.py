@@ -59,7 +59,9 @@ def check_regular(path: Path) -> bool:
         if error.errno in PASSING:
             raise as_pyxt_error(path, error) from None
         reason = "a loop of links" if error.errno == errno.ELOOP else error.strerror
-        raise DamagedFile(f"{path}: cannot be looked at ({reason}): correct the path or its folder") from None
+        raise DamagedFile(
+            f"{path}: cannot be accessed ({reason}): correct the path, or the permissions of its folders"
+        ) from None
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
         raise DamagedFile(f"{path}: is {kind}, expected a regular file: move it away or give another path")
@@ -221,7 +223,7 @@ def _remove_abandoned(path: Path) -> None:
                 abandoned = time.time() - entry.stat().st_mtime > _ABANDONED_S
             if abandoned:
                 entry.unlink()
-                log.debug("%s: removed, its process has ended", entry)
+                log.debug("%s: removed, since its process has ended", entry)
 
 
 def write_text(path: Path, text: str, *, executable: bool = False) -> None:

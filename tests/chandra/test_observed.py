@@ -1,4 +1,4 @@
-"""Dates and texts of observations, as headers have them."""
+"""Dates and texts of observations in headers."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""A configuration is read whole and right, or every problem is named at once."""
+"""A configuration is read completely and correctly, or all its problems are named at once."""
 
 from pathlib import Path
 
@@ -78,6 +78,8 @@ def test_all_problems_are_named_together(tmp_path: Path) -> None:
         ("redshift", "-0.1", "0 to 3"),
         ("redshift", "nan", "nan"),
         ("hydrogen_column_density", "11", "0 to 10"),
+        ("hydrogen_column_density", "0.0_5", "expected a number"),
+        ("temperature_min", "1_0", "expected a number in keV"),
         ("num_cpus", "2.5", "whole number"),
         ("parallel_processing", "perhaps", "true or false"),
         ("absorption", "wabs", "phabs, tbabs"),

@@ -99,7 +99,7 @@ def test_the_area_is_not_taken_twice(cleaned: Any) -> None:
     good = read_rmf(layout.supplied_rmf("1"))
     write_rmf(layout.supplied_rmf("1"), replace(good, matrix=300.0 * good.matrix))
     with pytest.raises(
-        ResponseMismatch, match=r"1\.arf is an effective area, but \S*1\.rmf holds one already"
+        ResponseMismatch, match=r"1\.arf is an effective area, but \S*1\.rmf includes it already"
     ):
         generate_responses(config, layout)
     write_rmf(layout.supplied_rmf("1"), good)

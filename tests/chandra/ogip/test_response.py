@@ -1,4 +1,4 @@
-"""Responses: what is written is read again, whatever OGIP variant, and folds as arithmetic and Sherpa say."""
+"""Responses of all OGIP variants are read, written, and folded like Sherpa and a matrix product."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -56,7 +56,7 @@ def ogip_file(
     extension: str = "MATRIX",
     channel: np.ndarray | None = None,
 ) -> Path:
-    """An RMF as other programs write them; F_CHAN counts from `offset`."""
+    """An RMF as other programs write it; F_CHAN counts from `offset`."""
     if layout == "scalar":
         rows = [row[:1] or [(0, [])] for row in GROUPS]
         n_group = [len(row) for row in GROUPS]
