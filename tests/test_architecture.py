@@ -1,6 +1,7 @@
 """Rooms of the package, from the command line down to errors: imports only point downwards."""
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,3 +170,17 @@ def test_names_of_the_face_are_the_same_for_type_checkers() -> None:
     }
     assert homes == {name: f"pyxt_hpc.{home}" for name, home in pyxt_hpc._HOMES.items()}
     assert set(homes) | {"__version__"} == set(pyxt_hpc.__all__)
+
+
+BENCHMARKS = sorted((TESTS.parent / "benchmarks").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmarks_find_what_they_import(path: Path) -> None:
+    """No test runs them, so that a name that is gone would be noticed months later."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "pyxt_hpc":
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")

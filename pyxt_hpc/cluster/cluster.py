@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,7 @@ class Cluster:
     @property
     def bins(self) -> np.ndarray:
         """Number (ny, nx) int32 of the circle centred at each pixel, or of the bin that holds it; 0: none."""
-        return self._region_map.index
+        return self._region_map.index.copy()
 
     @cached_property
     def _region_map(self) -> RegionMap:
@@ -139,7 +139,7 @@ class Cluster:
         bundle = self.bundle
         stored = read_store(self._results_path)
         check_bundle(stored, bundle, self._results_path, self.config)
-        return FitResults(stored, bundle, lambda: self._region_map)
+        return FitResults(stored, bundle, partial(_region_map_of, self))
 
     def regions(self, resolution: int = 2) -> np.ndarray:
         """Regions that ``fit-spectra --resolution`` fits.
@@ -225,7 +225,7 @@ class Cluster:
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
         if np.ndim(regions) == 2:
             return fitted  # with the map of the given bins
-        return replace(fitted, region_map=lambda: self._region_map)
+        return replace(fitted, region_map=partial(_region_map_of, self))
 
     def profile(
         self,
@@ -368,6 +368,11 @@ class Cluster:
             f"<Cluster {config.name}: ObsIDs {some}; z {config.redshift:g}, nH {config.nH:g}e22 cm^-2, "
             f"{config.energy_min_keV:g}-{config.energy_max_keV:g} keV, S/N {config.signal_to_noise:g}>"
         )
+
+
+def _region_map_of(cluster: Cluster) -> RegionMap:
+    """Map from which regions are chosen; unlike a lambda, it can be pickled with results."""
+    return cluster._region_map
 
 
 class _OpenedBundle(Cluster):

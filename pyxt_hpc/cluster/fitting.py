@@ -1,6 +1,7 @@
 """Fits of given regions of a bundle, without files."""
 
 import os
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,7 +95,11 @@ def fit_configured(
     settings = fit_settings(config, bundle, sky, resolution, bins=where is not None)
     fits = RegionFits.of(bundle, config, chosen.table, sky, chosen.runs)
     stored = fit_in_memory(fits, settings, pool)
-    return FitResults(stored, bundle, None if where is None else lambda: where)
+    return FitResults(stored, bundle, None if where is None else partial(_same, where))
+
+
+def _same(where: RegionMap) -> RegionMap:
+    return where
 
 
 def _checked_labels(labels: np.ndarray, bundle: Bundle) -> np.ndarray:

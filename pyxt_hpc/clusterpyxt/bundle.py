@@ -163,7 +163,7 @@ def _observation(
             area_of=AREA_OF,
             date_obs=dates.begin,
             date_end=dates.end,
-        ),
+        ).trimmed(),
         findings,
     )
 

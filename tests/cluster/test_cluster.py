@@ -1,6 +1,7 @@
 """The Python face: what its objects say is what the command line stores and maps."""
 
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pyxt_hpc.cli.commands.manual import manual_pages
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.make import make_maps
@@ -290,6 +292,22 @@ def test_a_bundle_alone_needs_nothing_beside_it(config: Path, tmp_path: Path) ->
     with pytest.raises(MissingInput, match=f"{NAME}_results.h5"):
         _ = cluster.results
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_results_can_be_pickled_with_their_map(cluster: px.Cluster) -> None:
+    labels = np.ones(cluster.bundle.mask.shape, np.int32)
+    for results in (cluster.results, cluster.fit_spectra(cluster.regions(1)), cluster.fit_spectra(labels)):
+        again = pickle.loads(pickle.dumps(results))
+        found, expected = (px.make_map(one).values.value for one in (again, results))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_bins_may_be_edited_for_fits_of_ones_own(cluster: px.Cluster) -> None:
+    labels = np.ones(cluster.bundle.mask.shape, np.int32)
+    binned = px.Cluster(cluster.config)
+    vars(binned)["_region_map"] = RegionMap.of_labels(labels)
+    binned.bins[:] = 0
+    assert (binned.bins == 1).all()
 
 
 def test_label_image_is_fitted_and_painted_by_bin(cluster: px.Cluster) -> None:

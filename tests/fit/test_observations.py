@@ -104,6 +104,25 @@ def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(mode
     assert spectra["source"][second].sum() == 9 * 5
 
 
+def test_images_of_a_part_give_the_same_spectra(two: Bundle) -> None:
+    """Circles within the part, across its edge, across that of the images, and outside."""
+    trimmed = replace(two, observations=tuple(o.trimmed() for o in two.observations))
+    assert trimmed.observations[1].mask.shape == (40, 25)
+    row, col = np.array([20, 20, 39, 0, 20]), np.array([35, 24, 30, 49, 5])
+    whole, parts = (
+        vars(
+            extract_spectra(
+                Shapes.circles(
+                    row, col, np.full(5, 6.0), fold_observations(b, steep(SHAPE), 0.09, FitOptions(), "auto")
+                )
+            )
+        )
+        for b in (two, trimmed)
+    )
+    for name, values in whole.items():
+        np.testing.assert_array_equal(parts[name], values, err_msg=name)
+
+
 def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: ObservationSet) -> None:
     spectra = extract(model, 0, 10, 2.0)
     np.testing.assert_allclose(spectra["weight"][: model.first_bin[1]], 2e4 * 9 / 13)

@@ -114,7 +114,7 @@ LINES = [
     ("negative time", nothing, f"fit-spectra {C} --time-limit=-5", "time limit"),
     ("10^20 processes", nothing, f"fit-spectra {C} --num-cpus 99999999999999999999", "--num-cpus", "4096"),
     ("10^20 processes for bins", nothing, f"create-bins {C} --num-cpus 99999999999999999999", "--num-cpus"),
-    ("processes of 5000 digits", nothing, f"fit-spectra {C} --num-cpus {LONG}", "--num-cpus", "(5000 characters)"),
+    ("processes of 5000 digits", nothing, f"fit-spectra {C} --num-cpus {LONG}", "--num-cpus", f"'{LONG[:100]}... (5000 characters)'"),
     ("negative processes", nothing, f"fit-spectra {C} --num-cpus=-1", "--num-cpus"),
     ("no regions", nothing, f"fit-spectra {C} --max-regions 0", "--max-regions"),
     ("regions of 5000 digits", nothing, f"fit-spectra {C} --max-regions {LONG}", "--max-regions"),

@@ -121,7 +121,8 @@ def apart(rows: NDArray, distance: NDArray) -> NDArray:
 
 def share_on(run: Run, rows: NDArray, kind: str) -> NDArray:
     """For each circle, the share of its live pixels that are on the chips of a kind."""
-    masks = {o.dataset: o.mask > 0 for o in run.bundle.observations}
+    shape = run.bundle.mask.shape
+    masks = {o.dataset: o.on_grid(o.mask > 0, shape) for o in run.bundle.observations}
     on = np.any([mask for name, mask in masks.items() if name.endswith(f"-{kind}")], axis=0)
     live = np.any(list(masks.values()), axis=0)
     y, x = np.indices(live.shape)

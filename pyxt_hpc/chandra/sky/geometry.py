@@ -121,7 +121,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     dither = shift[good]
     to_sky[:, :, 0] += dither.mean(axis=0)
     error = np.hypot(_SCATTER / np.sqrt(number[good].mean()), _CURVATURE * length**2)
-    log.info(
+    log.debug(
         "%s: dither in bins of %.0f s, rms %.2f pixels in x and %.2f in y, measured to %.2f pixels",
         path, length, *dither.std(axis=0), error,
     )  # fmt: skip

@@ -85,6 +85,14 @@ class SkyGrid:
         col[inside] = np.floor(x[inside] - 0.5).astype(np.int64)
         return row, col
 
+    def part(self, place: tuple[slice, slice]) -> "SkyGrid":
+        """Grid of some of the rows and columns, with the same pixels."""
+        rows, cols = (range(n)[side] for n, side in zip(self.shape, place, strict=True))
+        wcs = self.wcs.deepcopy()
+        wcs.wcs.crpix = self.wcs.wcs.crpix - [cols.start, rows.start]
+        wcs.wcs.set()
+        return SkyGrid(wcs, (len(rows), len(cols)), self.pixel_scale_arcsec)
+
     def centres(self) -> Points:
         """RA (ny, nx) and Dec (ny, nx) [deg] of the centres of the pixels."""
         return self._positions(0.0, *self.shape)

@@ -120,7 +120,8 @@ def fit_beta_model(
         # np.log is vectorized, scipy's xlogy is not.
         return float(2.0 * np.sum(expected - counts * np.log(np.maximum(expected, 1e-300))))
 
-    best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
+    # The core is more than a pixel, also in an image of a few pixels.
+    best = np.array([start_row, start_col, np.log(max(0.05 * max(shape), 1.2)), 0.65, 0.0])
     steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])
     for extra in range(1 + elliptical):
         if extra:  # start from the best circular model

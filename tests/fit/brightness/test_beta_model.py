@@ -36,6 +36,14 @@ def test_no_cluster_is_an_error(fitted) -> None:
         fit_beta_model(regions.bundle, smooth, otherwise="do without")
 
 
+def test_image_of_a_few_pixels(made_up_bundle) -> None:
+    y, x = np.mgrid[:6, :6] - 2.5
+    counts = np.round(4000 * (1 + (x**2 + y**2) / 2**2) ** -1.5)
+    found = fit_beta_model(made_up_bundle(counts, 0.2), counts)
+    assert found.core == pytest.approx(2.0, rel=0.2)
+    assert found.beta == pytest.approx(2 / 3, rel=0.1)
+
+
 def test_depth_gives_the_density_at_the_middle_of_the_column() -> None:
     x = 30.0
     density_sq = lambda r: (1 + (r / TRUTH.core) ** 2) ** (-3 * TRUTH.beta)  # noqa: E731

@@ -46,6 +46,7 @@ def found(events: EventList, background: EventList | None) -> list[str]:
         (uniform(10, 1000, 1e4), uniform(10, 1000, 1e4)),  # too few in the soft bands
         (uniform(200, 20, 1e4), uniform(200, 20, 1e4)),  # too few particles
         (uniform(200, 1000, 1e4), uniform(200, 1000, None)),  # no exposure to compare with
+        (uniform(200, 1000, 1e4), uniform(200, 1000, -1e4)),
         (uniform(200, 1000, 1e4), None),
     ],
 )
