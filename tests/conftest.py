@@ -293,6 +293,24 @@ def _blank_bundle(*observations: BundleObservation) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def on_whole_grid() -> Callable[[Bundle], Bundle]:
+    """The same bundle, where the images of each observation have all pixels of the grid."""
+    return _on_whole_grid
+
+
+def _on_whole_grid(bundle: Bundle) -> Bundle:
+    def whole(o: BundleObservation) -> BundleObservation:
+        changed = {name: o.on_grid(getattr(o, name), bundle.mask.shape) for name in ("mask", "vignetting")}
+        for name in ("event_indptr", "background_indptr"):
+            number = np.diff(getattr(o, name)).reshape(o.mask.shape)
+            first = np.cumsum(o.on_grid(number, bundle.mask.shape).ravel())
+            changed[name] = np.concatenate([[0], first]).astype(np.int64)
+        return replace(o, **changed, first_row=0, first_col=0)
+
+    return replace(bundle, observations=tuple(map(whole, bundle.observations)))
+
+
+@pytest.fixture(scope="session")
 def bundle_of() -> Callable[..., Bundle]:
     """Make a bundle of observations, with blank images: extraction and fits look at events only."""
     return _blank_bundle

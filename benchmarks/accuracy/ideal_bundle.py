@@ -112,6 +112,8 @@ def _observation(
     whole_s = gti_arithmetic.ontime(gti_arithmetic.union(list(plan.gti().values())))
     return replace(
         like,
+        first_row=0,
+        first_col=0,
         exposure_s=plan.live_s * gti_arithmetic.ontime(times) / whole_s,
         background_scale=true_scale(plan, times),
         mask=mask.astype(np.uint8),

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.demo import NAME, SEED, fill_in_template
+from pyxt_hpc.simulate.demo import NAME, SEED, configuration_text
 
 STAGES = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
 EVENTS_PER_SECOND = 9.9  # rate of the demo's first observation
@@ -68,7 +67,7 @@ def prepare(folder: Path, observations: int, events: int) -> Path:
     for drawn in (layout.sources_reg, layout.crop_reg):
         drawn.unlink()
     config = folder / f"{NAME}.ini"
-    config.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
+    config.write_text(configuration_text(NAME, truth, plans), encoding="utf-8")
     return config
 
 

@@ -4,13 +4,14 @@ An observation here is a dataset: the chips of one kind (front- or back-illumina
 are responses for several places, the part of them around one place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.spectra.models.absorption import transmission
@@ -21,7 +22,11 @@ if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
 
 @dataclass(frozen=True, eq=False)
 class BundleObservation:
-    """One observation on the common grid; for fields, see `file.OBSERVATION_DATASETS`."""
+    """One observation on a part of the common grid; for fields, see `file.OBSERVATION_DATASETS`.
+
+    Its images have the pixels `place` of the grid and are dead elsewhere: a field is a small part of a large
+    mosaic.
+    """
 
     obsid: str
     exposure_s: float
@@ -35,6 +40,8 @@ class BundleObservation:
     background_channel: NDArray[np.int16]
     arf: Arf
     rmf: Rmf
+    first_row: int = 0
+    first_col: int = 0
     dataset: str = ""
     """Name of the dataset; an empty name is replaced by the ObsID."""
     area_of: str = "vignetting table"
@@ -44,6 +51,37 @@ class BundleObservation:
     def __post_init__(self) -> None:
         if not self.dataset:
             object.__setattr__(self, "dataset", self.obsid)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the grid that the images have."""
+        ny, nx = self.mask.shape
+        return slice(self.first_row, self.first_row + ny), slice(self.first_col, self.first_col + nx)
+
+    def on_grid(self, values: NDArray, shape: tuple[int, int]) -> NDArray:
+        """Values (..., ny, nx) of the pixels `place` on the whole grid of a shape, with 0 elsewhere."""
+        image = np.zeros((*values.shape[:-2], *shape), values.dtype)
+        image[..., *self.place] = values
+        return image
+
+    def trimmed(self) -> "BundleObservation":
+        """The same observation with images that end at its outermost live pixels."""
+        inner = bounding_box(self.mask > 0)
+
+        def first_events(indptr: NDArray[np.int64]) -> NDArray[np.int64]:
+            # Only live pixels have events, so that the order of the events remains.
+            number = np.diff(indptr).reshape(self.mask.shape)[inner]
+            return np.concatenate([[0], np.cumsum(number)]).astype(np.int64)
+
+        return replace(
+            self,
+            first_row=self.first_row + inner[0].start,
+            first_col=self.first_col + inner[1].start,
+            mask=self.mask[inner].copy(),
+            vignetting=self.vignetting[:, *inner].copy(),
+            event_indptr=first_events(self.event_indptr),
+            background_indptr=first_events(self.background_indptr),
+        )
 
     @property
     def background_spectrum(self) -> NDArray[np.float64]:
@@ -69,7 +107,7 @@ class BundleObservation:
         return float((photons * self.arf.area).sum() / photons.sum())
 
     def relative_area(self, energy_keV: float) -> NDArray[np.float64]:
-        """Effective area relative to the ARF at an energy [keV], (ny, nx); 0 on dead pixels.
+        """Effective area relative to the ARF at an energy [keV], on the pixels `place`; 0 on dead ones.
 
         It is linear between the energies of `vignetting_keV`, and constant beyond them.
         """
@@ -153,7 +191,7 @@ class Bundle:
         seen = self.energy_min_keV, self.energy_max_keV, self.nH, self.absorption
         areas = [o.mean_area(*seen) for o in self.observations]
         for o, area in zip(self.observations, areas, strict=True):
-            total += area / max(areas) * o.exposure_s * o.relative_area(self.exposure_energy_keV)
+            total[o.place] += area / max(areas) * o.exposure_s * o.relative_area(self.exposure_energy_keV)
         return np.where(self.mask > 0, total, 0.0).astype(np.float32)
 
     @property

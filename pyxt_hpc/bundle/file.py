@@ -23,7 +23,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.provenance import fingerprint, software
 
 SCHEMA = "pyxt_hpc bundle"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Since 1.10, HDF5 has checksums of its metadata, so that damage causes an error, not a crash.
 _FORMAT = ("v110", "v110")
 
@@ -44,6 +44,8 @@ ROOT_ATTRIBUTES: dict[str, tuple[type, str]] = {
 OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "obsid": (str, ""),
     "dataset": (str, "name: the ObsID, with -FI or -BI where the observation has chips of both kinds"),
+    "first_row": (int, "row of the cluster's images, from 0, where those of the observation begin"),
+    "first_col": (int, "column, likewise"),
     "exposure_s": (float, "live time of the chip with most of it, flares out [s]"),
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
@@ -54,7 +56,8 @@ OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
 _MAY_BE_UNKNOWN = frozenset({"date_obs", "date_end"})
 """Attributes without effect on results, which bundles of earlier versions do not have."""
 
-# name: (dtype, axes, unit or meaning); axes with the same letter must have the same length
+# name: (dtype, axes, unit or meaning); axes with the same letter must have the same length in the cluster's
+# images, and in each observation
 ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
     "counts": ("i4", "yx", "count, all observations"),
     "background": ("f4", "yx", "count, scaled to the observations"),
@@ -164,9 +167,10 @@ def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
             for name, value in attributes.items():
                 group.attrs[name] = _stored(value)
         for name, array in arrays.items():
-            # Only images become much smaller by compression.
+            # Only images, and the first events of their pixels, become much smaller by compression.
+            is_image = "y" in _layout(name)[1] or name.endswith("indptr")
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-            dataset = file.create_dataset(name, data=array, **(packing if array.ndim > 1 else {}))
+            dataset = file.create_dataset(name, data=array, **(packing if is_image else {}))
             dataset.attrs["meaning"] = _stored(_layout(name)[2])
     return image.getbuffer()
 
@@ -217,13 +221,11 @@ def read_bundle(path: Path, *, made_by: str = "pyxt-hpc crop-data -c CONFIG") ->
 def _read(file: h5py.File) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     needed = OBSERVATION_ATTRIBUTES.keys() - _MAY_BE_UNKNOWN
     groups = [file[f"observation_{i}"] for i in range(int(file.attrs["n_observations"]))]
-    meta: dict[str, Any] = {
-        name: kind(_restored(file.attrs[name])) for name, (kind, _) in ROOT_ATTRIBUTES.items()
-    }
-    meta["fingerprint"] = str(_restored(file.attrs["fingerprint"]))
+    meta: dict[str, Any] = {name: kind(_attribute(file, name)) for name, (kind, _) in ROOT_ATTRIBUTES.items()}
+    meta["fingerprint"] = str(_attribute(file, "fingerprint"))
     meta["observations"] = [
         {
-            name: kind(_restored(group.attrs[name])) if name in needed or name in group.attrs else kind()
+            name: kind(_attribute(group, name)) if name in needed or name in group.attrs else kind()
             for name, (kind, _) in OBSERVATION_ATTRIBUTES.items()
         }
         for group in groups
@@ -232,6 +234,12 @@ def _read(file: h5py.File) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     for i, group in enumerate(groups):
         arrays |= {f"observation_{i}/{name}": group[name][()] for name in OBSERVATION_DATASETS}
     return meta, arrays
+
+
+def _attribute(of: h5py.Group, name: str) -> Any:
+    if name not in of.attrs:  # HDF5's own message does not always name it
+        raise ValueError(f"no attribute {name}")
+    return _restored(of.attrs[name])
 
 
 def _stored(value: Any) -> Any:
@@ -277,16 +285,21 @@ def _disagreement(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         if array.ndim != len(axes):
             return f"{name} has {array.ndim} axes, expected {len(axes)}"
         for axis, size in zip(axes, array.shape, strict=True):
-            # All observations have the same pixels, but different energies, channels and events.
-            key = axis if axis in "yxp" else f"{name.rpartition('/')[0]}/{axis}"
+            key = f"{name.rpartition('/')[0]}/{axis}"
             if sizes.setdefault(key, size) != size:
                 return (
                     f"{name} has the shape {array.shape}: {size} does not agree with {sizes[key]} elsewhere"
                 )
-    if sizes["p"] != sizes["y"] * sizes["x"] + 1:
-        return f"indptr has {sizes['p']} entries for an image of {sizes['y']} x {sizes['x']}"
-    for i in range(len(meta["observations"])):
-        n_channel = sizes[f"observation_{i}/c"]
+    for i, attributes in enumerate(meta["observations"]):
+        n_row, n_col, n_first, n_channel = (sizes[f"observation_{i}/{axis}"] for axis in "yxpc")
+        if n_first != n_row * n_col + 1:
+            return f"observation_{i}: indptr has {n_first} entries for an image of {n_row} x {n_col}"
+        for name, n, of_all in (("first_row", n_row, sizes["/y"]), ("first_col", n_col, sizes["/x"])):
+            if not 0 <= attributes[name] <= of_all - n:
+                return (
+                    f"observation_{i}: {name} is {attributes[name]} for {n} of the {of_all} pixels of the "
+                    "cluster's images"
+                )
         for kind in ("event", "background"):
             indptr = arrays[f"observation_{i}/{kind}_indptr"]
             channel = arrays[f"observation_{i}/{kind}_channel"]

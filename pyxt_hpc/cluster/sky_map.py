@@ -93,14 +93,16 @@ class SkyMap:
             Axes, preferably with ``projection=map.wcs``; None: new axes of pyplot, which notebooks show
             automatically.
         """
-        from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on
+        from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on, frame_of
         from pyxt_hpc.plots.write_products import scene_of
 
+        picture, scene = Picture.of(self._product), scene_of(self._regions)
         if axes is None:
             from matplotlib import pyplot as plt
 
-            axes = plt.figure(figsize=(7.2, 6.0)).add_axes((0.125, 0.09, 0.68, 0.85), projection=self.wcs)
-        draw_picture_on(axes, Picture.of(self._product), scene_of(self._regions))
+            size, box = frame_of(picture, scene)
+            axes = plt.figure(figsize=size).add_axes(box, projection=self.wcs)
+        draw_picture_on(axes, picture, scene)
         return axes
 
     def write(self, path: str | os.PathLike[str]) -> Path:

@@ -123,7 +123,9 @@ def cluster_name(text: str) -> str:
             f"is {quoted(text)}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795"
         )
     if len(text) > MAX_NAME:
-        raise ValueError(f"is {quoted(text)}, expected at most {MAX_NAME} letters: it begins file names")
+        raise ValueError(
+            f"is {quoted(text)}, expected at most {MAX_NAME} characters, since file names begin with it"
+        )
     return text
 
 
@@ -207,7 +209,7 @@ def environment(text: str) -> tuple[tuple[str, str], ...]:
     for line in _lines(text):
         name, equals, value = line.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
-            raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
+            raise ValueError(f"holds {quoted(line)}, expected NAME=VALUE on each line")
         found.append((name.strip(), printable(value.strip())))
     return tuple(found)
 

@@ -1,11 +1,13 @@
 """Text for messages; values from users and files are shortened, and their control characters escaped."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 MAX_LETTERS = 100
 MAX_WORD = 500  # longer than most paths
 MAX_MESSAGE = 4000
+FEW_ALIKE = 3  # so many similar texts are each told
 
 
 def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
@@ -14,7 +16,7 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
     printable = "".join(
         letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:max_letters]
     )
-    return f"{printable}... ({len(text)} letters)" if len(text) > max_letters else printable
+    return f"{printable}... ({len(text)} characters)" if len(text) > max_letters else printable
 
 
 def ascii_text(text: str) -> str:
@@ -45,6 +47,22 @@ def listed(values: Iterable[object], separator: str = ", ") -> str:
 def several(n: int, what: str) -> str:
     """Number with a noun in singular or plural, such as ``1 region`` and ``2 regions``."""
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def told_once(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Names with their texts; of more than `FEW_ALIKE` texts that differ in numbers only, the first.
+
+    The other names follow its text: many observations of a cluster often have the same problem.
+    """
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, text in found:
+        alike.setdefault(re.sub("[0-9.]+", "0", text), []).append((name, text))
+    for same in alike.values():
+        if len(same) <= FEW_ALIKE:
+            yield from same
+            continue
+        (name, text), *others = same
+        yield name, f"{text}; likewise, with other numbers, for {listed(other for other, _ in others)}"
 
 
 def one_line(text: str) -> str:

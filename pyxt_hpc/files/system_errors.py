@@ -49,11 +49,11 @@ def as_pyxt_error(path: Path, error: Exception, doing: str = "read or written") 
     if error_number(error) in PASSING:
         return FileUnreachable(
             f"{path}: cannot be {doing} now ({reason_of(error)}): such errors of a file system often "
-            "pass, so give the same command again; if it stays, ask who runs the machine"
+            "pass, so give the same command again; if the error stays, ask the administrator of the machine"
         )
     return DamagedFile(
-        f"{path}: cannot be {doing} ({reason_of(error)}): see that {path.parent} is a folder you may write "
-        "to, and that its file system is in order"
+        f"{path}: cannot be {doing} ({reason_of(error)}): check that {path.parent} is a folder, that you may "
+        "read and write in it, and that its file system works"
     )
 
 

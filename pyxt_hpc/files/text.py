@@ -34,10 +34,12 @@ def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
         if error.errno in PASSING:
             raise as_pyxt_error(path, error, "read") from None
         raise DamagedFile(
-            f"{path}: cannot be read ({error.strerror or error}); change its permissions, or see to its disk"
+            f"{path}: cannot be read ({error.strerror or error}); change its permissions, or check its disk"
         ) from None
     if "\0" in text:
-        raise DamagedFile(f"{path}: holds NUL characters, as no text file does: save it again as plain text")
+        raise DamagedFile(
+            f"{path}: contains NUL characters, which no text file has: save it again as plain text"
+        )
     return text
 
 

@@ -28,6 +28,8 @@ class ObservationArrays:
         (ny * nx + 1,) first event of every pixel, row-major.
     event_bin, background_bin
         (n_event,) bin of each event in this observation; n_bin if it has none.
+    first
+        (2,) row and column of the cluster's images where those of this observation, (ny, nx), begin.
     live
         (ny, nx, 1 + n_energy) the mask, then the relative area at each tabulated energy, in `live_unit`.
     live_unit
@@ -40,9 +42,15 @@ class ObservationArrays:
     event_bin: np.ndarray
     background_indptr: np.ndarray
     background_bin: np.ndarray
+    first: np.ndarray
     live: np.ndarray
     live_unit: np.ndarray
     interpolation: np.ndarray
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """`first` as whole numbers of Python."""
+        return int(self.first[0]), int(self.first[1])
 
     @classmethod
     def of(cls, observation: BundleObservation, edges: np.ndarray) -> "ObservationArrays":
@@ -64,6 +72,7 @@ class ObservationArrays:
             event_bin=lookup[observation.event_channel],
             background_indptr=observation.background_indptr.astype(offset),
             background_bin=lookup[observation.background_channel],
+            first=np.array([observation.first_row, observation.first_col]),
             live=live,
             live_unit=np.array([largest / _LIVE_MAX]),
             interpolation=np.array([np.interp(centre, nodes, unit) for unit in np.eye(len(nodes))]),
@@ -100,6 +109,8 @@ class ObservationSet:
         its kind of chips together) that takes part.
     brightness
         (ny + 2 m, nx + 2 m) relative brightness of the cluster, with a margin of m pixels around the images.
+    margin
+        (1,) m.
     per_observation
         Events and live images of each observation.
     """
@@ -118,6 +129,7 @@ class ObservationSet:
     ratio: np.ndarray
     minimum_fraction: np.ndarray
     brightness: np.ndarray
+    margin: np.ndarray
     per_observation: tuple[ObservationArrays, ...]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -141,12 +153,44 @@ class ObservationSet:
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of the images."""
-        ny, nx, _ = self.per_observation[0].live.shape
+        ny, nx = (n - 2 * int(self.margin[0]) for n in self.brightness.shape)
         return ny, nx
 
     def by_bin(self, of_observations: np.ndarray) -> np.ndarray:
         """Repeat values of observations, (..., n_obs), for each of their bins: (..., n_bin)."""
         return np.repeat(of_observations, np.diff(self.first_bin), axis=-1)
+
+    def only(self, chosen: np.ndarray) -> "ObservationSet":
+        """The chosen observations (n_obs,) bool, with their bins."""
+        fine = self.by_bin(chosen)
+        levels = [self.bins_of(chosen, edges)[1] for edges in self.levels()]
+        return replace(
+            self,
+            hhe=self.hhe[..., fine],
+            metals=self.metals[..., fine],
+            first_bin=np.concatenate([[0], np.cumsum(np.diff(self.first_bin)[chosen])]),
+            background_shape=self.background_shape[fine],
+            level_first=np.cumsum([0] + [len(edges) for edges in levels]),
+            level_edges=np.concatenate(levels),
+            pointing=_first_alike(self.pointing[chosen]),
+            kind=_first_alike(self.kind[chosen]),
+            exposure_s=self.exposure_s[chosen],
+            ratio=self.ratio[chosen],
+            per_observation=tuple(self.per_observation[i] for i in np.flatnonzero(chosen)),
+        )
+
+    def bins_of(self, chosen: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First bins of the wide bins of chosen observations, and the edges of these bins without the others.
+
+        Parameters
+        ----------
+        chosen
+            (n_obs,) bool.
+        edges
+            (n_wide + 1,) edges of a level; an edge is between every two observations.
+        """
+        own = self.by_bin(chosen)[edges[:-1]]
+        return edges[:-1][own], np.concatenate([[0], np.cumsum(np.diff(edges)[own])])
 
     @property
     def grid(self) -> ModelGrid:
@@ -156,6 +200,12 @@ class ObservationSet:
     def levels(self) -> list[np.ndarray]:
         """Edges of the bins at each level."""
         return np.split(self.level_edges, self.level_first[1:-1])
+
+
+def _first_alike(values: np.ndarray) -> np.ndarray:
+    """Index (n,) of the first of the values (n,) that is the same."""
+    _, first, group = np.unique(values, return_index=True, return_inverse=True)
+    return np.asarray(first[group])
 
 
 def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
@@ -226,12 +276,13 @@ def fold_observations(
         background_shape=np.concatenate(shapes),
         level_first=np.cumsum([0] + [len(edges) for edges in level_edges]),
         level_edges=np.concatenate(level_edges),
-        pointing=np.array([obsids.index(obsid) for obsid in obsids]),
-        kind=np.array([kinds.index(name) for name in kinds]),
+        pointing=_first_alike(np.array(obsids)),
+        kind=_first_alike(np.array(kinds)),
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),
         brightness=brightness,
+        margin=np.array([(len(brightness) - len(bundle.mask)) // 2]),
         per_observation=tuple(arrays),
     )
 
@@ -245,8 +296,8 @@ def _fold(
         if not 0 < getattr(observation, name) < np.inf:
             raise DamagedFile(
                 f"observation {observation.dataset}: its {name} in the bundle is "
-                f"{getattr(observation, name)}, expected more than 0; make the bundle again with "
-                "`pyxt-hpc crop-data --force`"
+                f"{getattr(observation, name)}, expected a number above 0; make the bundle again with "
+                "`pyxt-hpc crop-data -c CONFIG --force`"
             )
     folded = [replace(source, nH=float(column)).fold(observation.arf, observation.rmf) for column in columns]
     hhe, metals = (
@@ -256,6 +307,6 @@ def _fold(
     if not (np.all(np.isfinite(hhe)) and np.all(np.isfinite(metals))):
         raise DamagedFile(
             f"observation {observation.dataset}: its ARF or RMF has values that are not finite; make "
-            "them again, then the bundle with `pyxt-hpc run --through crop-data`"
+            "them again, then the bundle with `pyxt-hpc run -c CONFIG --through crop-data`"
         )
     return folded[0].kT, hhe, metals

@@ -24,6 +24,13 @@ if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 
+_MAX_CELLS = 1 << 20
+"""Largest number of regions x bins that are fitted together."""
+
+BLOCK_BYTES = 80 * _MAX_CELLS
+"""Memory of the arrays of so many regions and bins."""
+
+
 @dataclass(frozen=True)
 class RegionFits:
     """All data that a worker needs for fits; ranks share its arrays.
@@ -102,9 +109,24 @@ class RegionFits:
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) ROW_DTYPE; a row depends only on its region."""
+        n = max(_MAX_CELLS // len(self.observations.background_shape), 1)
+        blocks = np.split(indices, np.arange(n, len(indices), n))
+        return np.concatenate([self._fit(block) for block in blocks])
+
+    def _fit(self, indices: np.ndarray) -> np.ndarray:
         start = time.perf_counter()
-        rows, spectra = self.described(indices)
-        fits, score, level = self.fit_spectra(spectra)
+        shapes = self.shapes(indices)
+        takes_part = shapes.takes_part
+        seeing = np.asarray(takes_part.any(axis=0))
+        part = self
+        if seeing.any() and not seeing.all():
+            # Neighbours are seen by few observations of a large mosaic; arrays of all its bins would be slow.
+            fine, shapes = self.observations.by_bin(seeing), shapes.only(seeing)
+            tabulated = Moments(self.moments.tables, self.moments.table_of_bin[fine])
+            part = replace(self, observations=shapes.observations, moments=tabulated)
+        rows, spectra = part._described(indices, shapes)
+        rows["observations"] = packed_observations(takes_part)
+        fits, score, level = part.fit_spectra(spectra)
         rows[FIT_COLUMNS] = fits
         rows["goodness"], rows["bins"] = score, level
         rows["flags"] |= quality_flags(
@@ -116,16 +138,16 @@ class RegionFits:
 
     def described(self, indices: np.ndarray) -> tuple[np.ndarray, BinnedSpectra]:
         """Rows (n,) of regions at positions (n,), without results of the fit, and spectra of the regions."""
+        return self._described(indices, self.shapes(indices))
+
+    def _described(self, indices: np.ndarray, shapes: Shapes) -> tuple[np.ndarray, BinnedSpectra]:
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
         rows[list(REGION_COLUMNS)] = regions
-        shapes = self.shapes(indices)
         spectra = extract_spectra(shapes)
         rows["area"] = shapes.runs.area
         rows["counts"] = spectra.source.sum(axis=1)
-        rows["background_counts"] = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(
-            axis=1
-        )
+        rows["background_counts"] = _expected_background(self.observations, spectra)
         rows["observations"] = packed_observations(spectra.takes_part)
         rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
@@ -193,6 +215,9 @@ class RegionFits:
     def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fit spectra, each in the bins of its level (`levels_of`).
 
+        Regions with the same observations are fitted together, in the bins of these observations only: in a
+        large mosaic, few of many observations see a region.
+
         Returns
         -------
         fits : (n_region,) FIT_DTYPE
@@ -207,27 +232,38 @@ class RegionFits:
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
-        for number, edges in enumerate(levels):
-            at = np.flatnonzero(chosen == number)
-            if not len(at):
-                continue
-            weight, ratio = spectra.weight[at], spectra.ratio[at]
-            found = fit_regions(
-                spectra.source[at], background[at], weight, ratio, observations.grid, self.options, edges
+        # Without any observation, a region has no counts in all bins.
+        seen_by = spectra.takes_part | ~spectra.takes_part.any(axis=1, keepdims=True)
+        together, group = np.unique(np.column_stack([seen_by, chosen]), axis=0, return_inverse=True)
+        for number, (*seen, level) in enumerate(together):
+            at = np.flatnonzero(group == number)
+            wide, edges = observations.bins_of(np.array(seen, bool), levels[level])
+            fine = observations.by_bin(np.array(seen, bool))
+            counted, known, weight, ratio = (
+                array[at][:, fine] for array in (spectra.source, background, spectra.weight, spectra.ratio)
             )
+            grid = observations.grid.only(fine)
+            found = fit_regions(counted, known, weight, ratio, grid, self.options, edges)
             starts = edges[:-1]
-            counts = found["norm"][:, None] * weight * expected_rates(observations.grid, found)
+            counts = found["norm"][:, None] * weight * expected_rates(grid, found)
             score[at] = goodness(
                 found["statistic"],
                 len(self.options.free),
                 np.add.reduceat(counts, starts, axis=1),
-                np.add.reduceat(smooth[at], starts, axis=1),
+                np.add.reduceat(smooth[at][:, fine], starts, axis=1),
                 weight[:, starts],
-                Moments(self.moments.tables, self.moments.table_of_bin[starts]),
+                Moments(self.moments.tables, self.moments.table_of_bin[wide]),
             )
             fits[at] = found
             n_bins[at] = np.count_nonzero(weight[:, starts], axis=1)
         return fits, score, n_bins
+
+
+def _expected_background(observations: ObservationSet, spectra: BinnedSpectra) -> np.ndarray:
+    """Expected background counts (n_region,) among those of the spectra."""
+    counts = np.where(spectra.weight > 0, spectra.background, 0)
+    counts = np.add.reduceat(counts, observations.first_bin[:-1], axis=1)
+    return _one_by_one(counts.T / observations.ratio[:, None])
 
 
 def _seen(observations: ObservationSet, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray]:
@@ -236,11 +272,22 @@ def _seen(observations: ObservationSet, spectra: BinnedSpectra) -> tuple[np.ndar
     Datasets of an ObsID were exposed together, so their live fractions are added, but not their live times. A
     sum of fractions above 1 counts as 1; it occurs if dither brings pixels onto both kinds of chips.
     """
-    share = spectra.live_share * spectra.takes_part
-    seen, live_time = np.zeros(len(share)), np.zeros(len(share))
+    share = (spectra.live_share * spectra.takes_part).T
+    seen, live_time = np.zeros(len(spectra.source)), np.zeros(len(spectra.source))
     for first in np.unique(observations.pointing):
         own = observations.pointing == first
-        total = (observations.exposure_s * share)[:, own].sum(axis=1)
-        seen += total / np.maximum(share[:, own].sum(axis=1), 1.0)
-        live_time += (observations.exposure_s * spectra.takes_part)[:, own].max(axis=1)
+        time = observations.exposure_s[own, None]
+        seen += _one_by_one(time * share[own]) / np.maximum(_one_by_one(share[own]), 1.0)
+        live_time += (time * spectra.takes_part.T[own]).max(axis=0)
     return seen, live_time
+
+
+def _one_by_one(values: np.ndarray) -> np.ndarray:
+    """Sum over observations (n_obs, n_region), where an observation with 0 does not change a bit.
+
+    The rounding of numpy's own sums depends on how many observations the other regions of a chunk have.
+    """
+    total = np.zeros(values.shape[1])
+    for of_observation in values:
+        total += of_observation
+    return total

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import as_pyxt_error
 from pyxt_hpc.files.writing import check_regular
 
@@ -145,7 +146,7 @@ def read_jobs(path: Path) -> list[JobHistory]:
     lines = text.splitlines()
     events = list(_events(lines))
     if bad := len([line for line in lines if line.strip()]) - len(events):
-        log.warning("%s: %d lines are not understood and passed over", path, bad)
+        log.warning("%s: ignored %s that cannot be understood", path, several(bad, "line"))
     return _histories(events)
 
 

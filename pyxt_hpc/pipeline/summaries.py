@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.files.quoting import several
+from pyxt_hpc.files.quoting import several, told_once
 
 if TYPE_CHECKING:  # the command line imports this module, and must start quickly
     import numpy as np
@@ -100,8 +100,8 @@ def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
                 for obsid, facts in outcome.observations.items()
             ],
         )
-    for obsid, facts in outcome.observations.items():
-        yield from (f"warning: ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    found = ((o, text) for o, facts in outcome.observations.items() for text in facts.get("findings", ()))
+    yield from (f"warning: ObsID {obsid}: {finding}" for obsid, finding in told_once(found))
     yield from (f"warning: {finding}" for finding in outcome.facts.get("findings", ()))
     yield from outcome.facts.get("files", ())
     yield from (f"warning: left out: {why}" for why in outcome.facts.get("left_out", {}).values())

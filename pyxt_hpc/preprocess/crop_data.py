@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
 from pyxt_hpc.bundle.file import SCHEMA_VERSION
 from pyxt_hpc.chandra.events import EventList, read_events
@@ -67,6 +68,10 @@ class _Selection:
     bright: tuple[RegionFile, ...]
     frames: Mapping[str, WCS]
     band_keV: tuple[float, float]
+
+    def part(self, place: tuple[slice, slice]) -> "_Selection":
+        """The same in some rows and columns of the grid."""
+        return replace(self, grid=self.grid.part(place), live=self.live[place])
 
 
 def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
@@ -220,6 +225,9 @@ def _crop_chips(
     geometry = read_geometry(layout.geometry(obsid)).of_chips(whole.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
+    # A field is a small part of a large mosaic.
+    box = bounding_box(mask)
+    selection, mask, live = selection.part(box), mask[box], live[box]
     exposure_s = max(live_s.values())
     maps = {
         place.name: _mapped_area(layout.area_maps(place.name), exposure_s, selection, mask)
@@ -263,6 +271,8 @@ def _crop_chips(
             dataset=place.name,
             exposure_s=exposure_s,
             background_scale=scale.largest,
+            first_row=box[0].start,
+            first_col=box[1].start,
             mask=own.astype(np.uint8),
             vignetting_keV=nodes,
             vignetting=np.where(own, area, np.float32(0.0)),
@@ -275,7 +285,7 @@ def _crop_chips(
             area_of="vignetting table" if given is None else "CIAO's exposure maps",
             date_obs=dates.begin,
             date_end=dates.end,
-        )
+        ).trimmed()
         yield (
             bundled,
             {
@@ -399,11 +409,11 @@ def assemble(
     mask = np.zeros(grid.shape, dtype=np.uint8)
     background, variance = np.zeros(grid.shape), np.zeros(grid.shape)
     for o in observations:
-        counts += counts_of(o.event_indptr, grid.shape)
-        blank_sky = counts_of(o.background_indptr, grid.shape)
-        background += o.background_scale * blank_sky
-        variance += o.background_scale**2 * blank_sky
-        mask |= o.mask
+        counts[o.place] += counts_of(o.event_indptr, o.mask.shape)
+        blank_sky = counts_of(o.background_indptr, o.mask.shape)
+        background[o.place] += o.background_scale * blank_sky
+        variance[o.place] += o.background_scale**2 * blank_sky
+        mask[o.place] |= o.mask
     return Bundle(
         name=config.name,
         redshift=config.redshift,

@@ -24,7 +24,7 @@ from pyxt_hpc.detect.proposal_files import (
 )
 from pyxt_hpc.detect.region_proposals import Chips, FieldImages, SkyCircle, propose, response_circles
 from pyxt_hpc.files.fits import open_fits
-from pyxt_hpc.files.quoting import several
+from pyxt_hpc.files.quoting import several, told_once
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
@@ -74,7 +74,13 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     )
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()
-    said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
+
+    def state(path: Path) -> str:
+        return f"{path}: {'written' if str(path) in written else _whose(path)}"
+
+    said = list(map(state, drawn))
+    of_dataset = ((dataset.name, state(path)) for dataset, path in zip(datasets, circles, strict=True))
+    said += [text for _, text in told_once(of_dataset)]
     if made and not by_hand:
         sources = several(outcome.facts["sources"], "point source")
         said.append(f"{layout.proposal_picture}: {sources} found; look at it")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.files.quoting import told_once
 from pyxt_hpc.fit.flags import BACKGROUND_SHARE, DOUBTFUL, MEANINGS, FitFlag, FlagCounts
 
 _OUTER_SHARE = 0.2
@@ -147,15 +148,16 @@ def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Dou
             f"{-net / background:.1%} ({-net / sigma:.0f} sigma): it is scaled too high, or the blank-sky "
             "file is of another epoch. Temperatures of faint regions are therefore wrong.",
         )
-    for observation in bundle.observations:
-        in_file = len(observation.background_channel)
-        if in_file and in_file**-0.5 > _SCALE_ERROR:
-            yield Doubt(
-                False,
-                "Few background events",
-                f"Observation {observation.dataset} has only {in_file} background events, whose noise "
-                "matters in the outskirts.",
-            )
+    in_file = {
+        observation.dataset: len(observation.background_channel) for observation in bundle.observations
+    }
+    few = ((name, n) for name, n in in_file.items() if n and n**-0.5 > _SCALE_ERROR)
+    for name, text in told_once((name, f"only {n} background events") for name, n in few):
+        yield Doubt(
+            False,
+            "Few background events",
+            f"Observation {name} has {text}. Their noise matters in the outskirts.",
+        )
 
 
 def doubts_of_blanks(

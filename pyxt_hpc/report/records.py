@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.files.quoting import told_once
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.steps import Facts, read_record
@@ -91,8 +92,10 @@ class StageRecords:
         """Warnings of the stages: the observation or stage, and a sentence."""
         found = []
         for stage, facts_of in self.observations.items():
-            for obsid, facts in facts_of.items():
-                found += [(f"ObsID {obsid}, {stage}", str(text)) for text in facts.get("findings", ())]
+            of_obsids = (
+                (o, str(text)) for o, facts in facts_of.items() for text in facts.get("findings", ())
+            )
+            found += [(f"ObsID {obsid}, {stage}", text) for obsid, text in told_once(of_obsids)]
             facts = self.whole.get(stage, {})
             found += [(stage, str(text)) for text in facts.get("findings", ())]
             found += [(f"{stage}, left out", str(text)) for text in facts.get("left_out", {}).values()]

@@ -6,7 +6,7 @@ has their common options, model, checks and results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +51,10 @@ class ModelGrid:
     nH: NDArray[np.float64]
     hhe: NDArray[np.float64]
     metals: NDArray[np.float64]
+
+    def only(self, chosen: NDArray[np.bool_]) -> ModelGrid:
+        """The model in chosen bins (n_bin,)."""
+        return replace(self, hhe=self.hhe[..., chosen], metals=self.metals[..., chosen])
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,5 @@
+"""The file of the bundle: it is read as it was written, or it is refused."""
+
 import pickle
 from dataclasses import fields, replace
 from pathlib import Path
@@ -326,6 +328,48 @@ def test_exposure_is_that_of_the_middle_of_the_band() -> None:
     for low, high in ((0.7, 8.0), (0.5, 7.0), (2.0, 7.0), (0.5, 1.2)):
         energy = replace(bundle, energy_min_keV=low, energy_max_keV=high).exposure_energy_keV
         assert low < energy < high
+
+
+def test_an_observation_of_a_small_part_has_small_images(tmp_path: Path) -> None:
+    """In a mosaic of 60 fields, images of the whole grid would take gigabytes."""
+    bundle = small_bundle()
+    one = small_observation("1", 500, 1)
+    mask = np.zeros_like(one.mask)
+    mask[4:9, 2:6] = one.mask[4:9, 2:6]
+    mask[4, 3] = mask[8, 5] = mask[6, 2] = 1  # on the outermost rows and columns
+    parts = {}
+    for kind in ("event", "background"):
+        pixel = np.repeat(np.arange(mask.size), np.diff(getattr(one, f"{kind}_indptr")))
+        live = mask.ravel()[pixel] > 0
+        parts[f"{kind}_indptr"], parts[f"{kind}_channel"] = sort_by_pixel(
+            pixel[live], getattr(one, f"{kind}_channel")[live], mask.size
+        )
+    whole = replace(one, mask=mask, **parts)
+    small = whole.trimmed()
+    assert small.place == (slice(4, 9), slice(2, 6))
+    assert small.trimmed().place == small.place
+    np.testing.assert_array_equal(small.on_grid(small.mask, mask.shape), mask)
+    np.testing.assert_array_equal(
+        small.on_grid(small.vignetting * small.mask, mask.shape), one.vignetting * mask
+    )
+    for kind in ("event", "background"):
+        before, now = (np.diff(getattr(o, f"{kind}_indptr")).reshape(o.mask.shape) for o in (whole, small))
+        np.testing.assert_array_equal(small.on_grid(now, mask.shape), before)
+        assert getattr(small, f"{kind}_channel") is getattr(whole, f"{kind}_channel")
+    exposures = [replace(bundle, observations=(o,)).exposure for o in (whole, small)]
+    np.testing.assert_array_equal(*exposures)
+
+    written = write_bundle(tmp_path / "b.h5", replace(bundle, observations=(small, one)))
+    again = read_bundle(tmp_path / "b.h5")
+    assert again.fingerprint == written.fingerprint
+    assert [o.place for o in again.observations] == [small.place, one.place]
+    with h5py.File(tmp_path / "b.h5") as file:
+        for name in ("vignetting", "event_indptr", "background_indptr"):
+            assert file["observation_0"][name].compression
+    for name, first, n in (("first_row", 8, 5), ("first_col", -1, 4)):
+        outside = replace(bundle, observations=(replace(small, **{name: first}),))
+        with pytest.raises(ValueError, match=f"{name} is {first} for {n} of the"):
+            write_bundle(tmp_path / "b.h5", outside)
 
 
 @pytest.mark.parametrize(("energy", "area"), [(0.5, 1.0), (1.0, 1.0), (2.0, 0.875), (5.0, 0.5), (9.0, 0.5)])

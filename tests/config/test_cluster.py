@@ -1,4 +1,4 @@
-"""A configuration is read whole and right, or every problem is named at once."""
+"""A configuration is read completely and correctly, or all its problems are named at once."""
 
 from pathlib import Path
 
@@ -42,6 +42,16 @@ def test_template_names_every_key_of_clusterpyxt() -> None:
         "signal_to_noise_threshold", "[processing]", "parallel_processing", "num_cpus",
     ):  # fmt: skip
         assert f"\n{key}" in template
+
+
+def test_first_line_of_a_template_names_what_must_be_filled_in() -> None:
+    some = {"redshift": "0.062"}
+    first = [config_template("X", texts).partition("\n")[0] for texts in (None, some, FILLED)]
+    assert first == [
+        "# pyxt_hpc configuration of X: fill in observation_ids, redshift, hydrogen_column_density",
+        "# pyxt_hpc configuration of X: fill in observation_ids, hydrogen_column_density",
+        "# pyxt_hpc configuration of X",
+    ]
 
 
 def test_all_problems_are_named_together(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HDF5 files are read where locks cannot be had, and the system's refusals are not taken for damage."""
+"""HDF5 files are read where no locks are available, and refusals of the system are not reported as damage."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def no_locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Library that takes flock away; its error is in the variable NO_LOCKS."""
+    """A library that makes flock fail; the variable NO_LOCKS has its error number."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
@@ -56,7 +56,7 @@ def test_without_locks(file: Path, no_locks: Path, number: int) -> None:
             check=False,
         ).returncode
 
-    if number != 38:  # which HDF5 itself takes for no need
+    if number != 38:  # which HDF5 itself ignores
         assert run(f"h5py.File({str(file)!r}, 'r', locking=True)") != 0, "the lock was to be had"
     assert run(f"open_hdf5(pathlib.Path({str(file)!r}))") == 0
 

@@ -60,21 +60,21 @@ def two(bundle_of: Callable[..., Bundle]) -> Bundle:
 
 @pytest.fixture(scope="module")
 def model(two: Bundle) -> ObservationSet:
-    """Parts of circles weigh the same."""
+    """Observations with the same weight for all parts of circles."""
     even = SkyBrightness.even(two).image
     return ObservationSet.from_arrays(fold_observations(two, even, 0.09, FitOptions(), "auto").to_arrays())
 
 
 @pytest.fixture(scope="module")
 def steep_model(two: Bundle) -> ObservationSet:
-    """They weigh as they are bright."""
+    """Observations with parts of circles weighted by the steep brightness."""
     return ObservationSet.from_arrays(
         fold_observations(two, steep(SHAPE), 0.09, FitOptions(), "resolution").to_arrays()
     )
 
 
 def extract(model: ObservationSet, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
-    """One region."""
+    """Extract the spectra of one region."""
     spectra = extract_spectra(Shapes.circles(np.array([row]), np.array([col]), np.array([radius]), model))
     return {name: value[0] for name, value in vars(spectra).items()}
 
@@ -104,6 +104,25 @@ def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(mode
     assert spectra["source"][second].sum() == 9 * 5
 
 
+def test_images_of_a_part_give_the_same_spectra(two: Bundle) -> None:
+    """Circles within the part, across its edge, across that of the images, and outside."""
+    trimmed = replace(two, observations=tuple(o.trimmed() for o in two.observations))
+    assert trimmed.observations[1].mask.shape == (40, 25)
+    row, col = np.array([20, 20, 39, 0, 20]), np.array([35, 24, 30, 49, 5])
+    whole, parts = (
+        vars(
+            extract_spectra(
+                Shapes.circles(
+                    row, col, np.full(5, 6.0), fold_observations(b, steep(SHAPE), 0.09, FitOptions(), "auto")
+                )
+            )
+        )
+        for b in (two, trimmed)
+    )
+    for name, values in whole.items():
+        np.testing.assert_array_equal(parts[name], values, err_msg=name)
+
+
 def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: ObservationSet) -> None:
     spectra = extract(model, 0, 10, 2.0)
     np.testing.assert_allclose(spectra["weight"][: model.first_bin[1]], 2e4 * 9 / 13)
@@ -116,7 +135,7 @@ def test_observation_below_the_threshold_stays_out(model: ObservationSet) -> Non
 
 
 def test_places_of_one_kind_count_together(two: Bundle) -> None:
-    """A pixel in 29 is seen by the second place only: its events are fitted as the others are."""
+    """One pixel in 29 is seen by the second place only: its events are fitted like the others."""
     even = SkyBrightness.even(two).image
     first, second = two.observations
     west = np.arange(SHAPE[1]) < 25
@@ -173,7 +192,7 @@ def test_live_share_is_known_of_observations_that_stay_out_too(model: Observatio
 def test_parts_of_a_circle_weigh_as_they_are_bright(
     steep_model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
-    """Pixel by pixel; the whole circle is what lies beyond the edges of the images, too."""
+    """Summed pixel by pixel; the whole circle includes its part beyond the edges of the images."""
     y, x = np.indices((SHAPE[0] + 2 * MARGIN, SHAPE[1] + 2 * MARGIN)) - MARGIN
     weight = steep(SHAPE).astype(float) * ((y - row) ** 2 + (x - col) ** 2 <= radius**2)
     on_image = (y >= 0) & (y < SHAPE[0]) & (x >= 0) & (x < SHAPE[1])

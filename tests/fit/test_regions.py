@@ -10,7 +10,7 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.fit.extraction.shapes import Shapes, extract_spectra
+from pyxt_hpc.fit.extraction.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.region_map import regions_of_labels
@@ -20,7 +20,7 @@ from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import SourceModel
-from pyxt_hpc.store.rows import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (24, 60)
 
@@ -99,6 +99,63 @@ def test_rows_are_the_fits_of_the_extracted_spectra(fits: RegionFits) -> None:
     np.testing.assert_allclose(rows["exposure"][:6], 2.5e4, rtol=1e-4)
     np.testing.assert_array_equal(rows["dof"][live], rows["bins"][live] - 2)
     assert (np.diff(rows["bins"][:2]) <= 0).all()
+
+
+@pytest.mark.parametrize("settings", [{}, {"free_abundance": True}])
+def test_observations_that_do_not_see_a_region_do_not_matter(
+    bundle: Bundle, settings: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a mosaic of 60 fields, a fit in the bins of all of them would take ten times as long."""
+    config = replace(CONFIG, **settings)
+    # In sums of multiples of 0.25, as of the fixture, the order would not matter.
+    bundle = replace(bundle, observations=tuple(replace(o, background_scale=0.3) for o in bundle.observations))
+    elsewhere = []
+    for o in bundle.observations:
+        right = o.mask * (np.arange(SHAPE[1]) >= 44)
+        dead = replace(o, event_indptr=0 * o.event_indptr, event_channel=o.event_channel[:0])
+        elsewhere.append(replace(dead, mask=right, vignetting=o.vignetting * right))
+    many = replace(bundle, observations=(*elsewhere, *bundle.observations, *elsewhere))
+    widths = []
+
+    def counted(source: np.ndarray, *arguments: object) -> np.ndarray:
+        widths.append(source.shape[1])
+        return fit_regions(source, *arguments)
+
+    def extracted(shapes: Shapes) -> BinnedSpectra:
+        spectra = extract_spectra(shapes)
+        widths.append(spectra.source.shape[1])
+        return spectra
+
+    monkeypatch.setattr("pyxt_hpc.fit.regions.fit_regions", counted)
+    monkeypatch.setattr("pyxt_hpc.fit.regions.extract_spectra", extracted)
+    at = np.arange(5)
+    mosaic = RegionFits.of(many, config, regions())
+    alone, among = (made.fit(at) for made in (RegionFits.of(bundle, config, regions()), mosaic))
+    assert max(widths) == len(RegionFits.of(bundle, config, regions()).observations.background_shape)
+    assert unpacked_observations(among["observations"], 6).tolist() == 5 * [
+        [False] * 2 + [True] * 2 + [False] * 2
+    ]
+    with_others = mosaic.fit(np.arange(9))[at]  # of which some are seen by all
+    for name in set(among.dtype.names) - {"seconds", "observations"}:
+        np.testing.assert_array_equal(among[name], alone[name], err_msg=name)
+        np.testing.assert_array_equal(with_others[name], alone[name], err_msg=name)
+
+
+def test_a_large_chunk_takes_no_more_memory(fits: RegionFits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk of a second has up to 20,000 regions, and a node has many workers."""
+    expected = fits.fit(np.arange(9))
+    together = []
+
+    def extracted(shapes: Shapes) -> BinnedSpectra:
+        together.append(len(shapes.runs))
+        return extract_spectra(shapes)
+
+    monkeypatch.setattr("pyxt_hpc.fit.regions.extract_spectra", extracted)
+    monkeypatch.setattr("pyxt_hpc.fit.regions._MAX_CELLS", 4 * len(fits.observations.background_shape) + 1)
+    rows = fits.fit(np.arange(9))
+    assert together == [4, 4, 1]
+    for name in set(rows.dtype.names) - {"seconds"}:
+        np.testing.assert_array_equal(rows[name], expected[name], err_msg=name)
 
 
 def test_temperatures_and_goodness_are_right(fits: RegionFits) -> None:

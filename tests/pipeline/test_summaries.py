@@ -56,6 +56,14 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     assert last == "generate-responses: up to date (--force does it again)"
 
 
+def test_many_observations_with_the_same_problem_are_one_line() -> None:
+    observations = {str(n): {"findings": [f"acis{n}.fits: {n / 7:.2f} times the counts"]} for n in range(60)}
+    lines = list(preprocessing_lines("propose-regions", StageResult(True, observations, {})))
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: ObsID 0: acis0.fits: 0.00 times the counts; likewise")
+    assert lines[0].endswith(" 58, 59")
+
+
 def test_pixels_without_a_circle_are_counted_and_many_of_them_are_a_warning() -> None:
     for circles, share, warned in ((900, "10.0%", False), (400, "60.0%", True)):
         summary = BinningSummary(1000, circles, {2: circles // 9}, 12.0, 0.1)

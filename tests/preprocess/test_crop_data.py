@@ -1,3 +1,5 @@
+"""Stage 4: background scale, masks, vignetting and events on the common grid."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +28,9 @@ Processed = tuple[StageResult, Layout, Bundle]
 
 
 @pytest.fixture(scope="module")
-def processed(after_stage_4: Any) -> Processed:
+def processed(after_stage_4: Any, on_whole_grid: Callable[[Bundle], Bundle]) -> Processed:
     field, outcomes = after_stage_4
-    return outcomes[-1], field.layout, read_bundle(field.layout.bundle)
+    return outcomes[-1], field.layout, on_whole_grid(read_bundle(field.layout.bundle))
 
 
 def test_background_scale(processed: Processed) -> None:

@@ -86,6 +86,16 @@ def test_too_much_background_is_seen_and_the_right_one_is_not(config: Path) -> N
     assert "background exceeds the counts" in doubt.text
 
 
+def test_scarce_background_of_many_observations_is_one_doubt(config: Path) -> None:
+    bundle = read_bundle(Layout.of(read_config(config)).bundle)
+    (one,) = bundle.observations[:1]
+    few = one.background_channel[:300]
+    many = tuple(replace(one, dataset=str(n), background_channel=few[: 200 + n]) for n in range(50))
+    (doubt,) = doubts_of_background(replace(bundle, observations=(*many, one)), 30.0, 30.0)
+    assert doubt.text.startswith("Observation 0 has only 200 background events; likewise,")
+    assert doubt.text.endswith(" 48, 49. Their noise matters in the outskirts.")
+
+
 def test_choices_of_clusterpyxt_are_explained(config: Path) -> None:
     bundle = read_bundle(Layout.of(read_config(config)).bundle)
     ours = {"software": "pyxt_hpc 0.1", "statistic": "wstat", "nH": bundle.nH}

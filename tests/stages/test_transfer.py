@@ -20,9 +20,10 @@ import pytest
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.fit.regions import BLOCK_BYTES, RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages import transfer
-from pyxt_hpc.stages.estimate import Estimate
+from pyxt_hpc.stages.estimate import Estimate, estimate_fits
 from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
@@ -365,6 +366,26 @@ def test_estimate_says_how_it_reckons(home: Path, tmp_path: Path, capsys: pytest
     for part in (binned[1], "for 40 regions", "2 nodes x 3 ranks: 5 workers", "--time 00:05:00 --memory "):
         assert part in said
     assert main([*line, "--sample", "0"]) == 2
+
+
+def test_estimate_measures_neighbours(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Different observations of a mosaic see regions that are far apart, and those take 50 times as long."""
+    assert main(["create-bins", "-c", str(home), "--num-cpus", "1"]) == 0
+    fitted: list[np.ndarray] = []
+    fit = RegionFits.fit
+
+    def noted(self: RegionFits, indices: np.ndarray) -> np.ndarray:
+        fitted.append(indices)
+        return fit(self, indices)
+
+    monkeypatch.setattr(RegionFits, "fit", noted)
+    found = estimate_fits(read_config(home), resolution=3, nodes=1, ranks_per_node=4, sample=60)
+    _, *groups = fitted
+    assert [len(group) for group in groups] == [20, 20, 20]
+    assert all((np.diff(group) == 1).all() for group in groups)
+    assert (groups[0][0], groups[-1][-1]) == (0, found.regions - 1)
+    assert found.sampled == 60
+    assert found.rank_bytes > BLOCK_BYTES
 
 
 def test_estimate_is_arithmetic() -> None:

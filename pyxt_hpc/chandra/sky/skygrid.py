@@ -57,7 +57,8 @@ class SkyGrid:
         if not all(1 <= n <= _MAX_SIDE for n in shape):
             raise EmptySelection(
                 f"{region.path}: the crop is {shape[1]} x {shape[0]} pixels of "
-                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} a side; draw it around the cluster"
+                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} on each side; draw it around the "
+                "cluster"
             )
         wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, crpix=((shape[1] + 1) / 2, (shape[0] + 1) / 2))
         return cls(wcs, (shape[0], shape[1]))
@@ -83,6 +84,14 @@ class SkyGrid:
         row[inside] = np.floor(y[inside] - 0.5).astype(np.int64)
         col[inside] = np.floor(x[inside] - 0.5).astype(np.int64)
         return row, col
+
+    def part(self, place: tuple[slice, slice]) -> "SkyGrid":
+        """Grid of some of the rows and columns, with the same pixels."""
+        rows, cols = (range(n)[side] for n, side in zip(self.shape, place, strict=True))
+        wcs = self.wcs.deepcopy()
+        wcs.wcs.crpix = self.wcs.wcs.crpix - [cols.start, rows.start]
+        wcs.wcs.set()
+        return SkyGrid(wcs, (len(rows), len(cols)), self.pixel_scale_arcsec)
 
     def centres(self) -> Points:
         """RA (ny, nx) and Dec (ny, nx) [deg] of the centres of the pixels."""
@@ -135,5 +144,5 @@ class SkyGrid:
 def _check_on_sky(region: RegionFile, *degrees: float) -> None:
     if not np.isfinite(degrees).all():
         raise EmptySelection(
-            f"{region.path}: the crop reaches over half of the sky; draw it around the cluster"
+            f"{region.path}: the crop reaches beyond half of the sky; draw it around the cluster"
         )

@@ -27,6 +27,7 @@ def extract_regions(
     bin_of_event: NDArray[np.int16],
     n_bin: int,
     shape: tuple[int, int],
+    first: tuple[int, int] = (0, 0),
 ) -> NDArray[np.int32]:
     """Counts of regions in spectral bins.
 
@@ -37,14 +38,16 @@ def extract_regions(
     bin_of_event : (n_event,) int
         Bin of each event; -1 or n_bin if it has none.
     shape : (ny, nx)
-        Shape of the images.
+        Shape of the image whose pixels have events.
+    first : (row, col)
+        Where this image begins, in the rows and columns of the runs.
 
     Returns
     -------
     (n_reg, n_bin) int32
     """
     counts = np.zeros((len(runs), n_bin + 1), np.int32)  # the last column takes events without a bin
-    _count(*_arrays(runs), read_only(indptr), read_only(bin_of_event), shape[0], shape[1], counts)
+    _count(*_arrays(runs), read_only(indptr), read_only(bin_of_event), *shape, *first, counts)
     return np.ascontiguousarray(counts[:, :n_bin])
 
 
@@ -70,22 +73,29 @@ def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: np.ndar
     return image_sums(runs_of_discs(row, col, radius), images)
 
 
-def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray) -> NDArray[np.float64]:
+def weighted_image_sums(
+    runs: PixelRuns, weight: np.ndarray, margin: int, images: np.ndarray, first: tuple[int, int]
+) -> NDArray[np.float64]:
     """Sums of weight x images over regions, for all images in one pass.
 
     Parameters
     ----------
-    weight : (ny + 2 m, nx + 2 m)
-        Weight, with a margin of m >= 0 pixels around the images.
+    weight : (n_row + 2 m, n_col + 2 m)
+        Weight of pixel (0, 0) of the runs, and of all others, with a margin of m >= 0 pixels around them.
+    margin
+        m.
     images : (ny, nx, n_image)
         The images are the last axis, which halves the time.
+    first : (row, col)
+        Where the images begin, in the rows and columns of the runs.
 
     Returns
     -------
     (n_reg, n_image) float64
     """
     sums = np.zeros((len(runs), images.shape[2]))
-    _add_up_weighted(*_arrays(runs), read_only(weight), read_only(np.ascontiguousarray(images)), sums)
+    images = read_only(np.ascontiguousarray(images))
+    _add_up_weighted(*_arrays(runs), read_only(weight), margin, images, *first, sums)
     return sums
 
 
@@ -94,11 +104,11 @@ def _arrays(runs: PixelRuns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 
 @compiled
-def _count(first, row, start, stop, indptr, bin_of_event, ny, nx, counts):  # type: ignore[no-untyped-def]
+def _count(first, row, start, stop, indptr, bin_of_event, ny, nx, row_0, col_0, counts):  # type: ignore[no-untyped-def]
     for region in range(first.size - 1):
         mine = counts[region]
         for k in range(first[region], first[region + 1]):
-            y, left, right = np.int64(row[k]), max(start[k], 0), min(stop[k], nx)
+            y, left, right = row[k] - row_0, max(start[k] - col_0, 0), min(stop[k] - col_0, nx)
             if y < 0 or y >= ny or left >= right:
                 continue
             for event in range(indptr[y * nx + left], indptr[y * nx + right]):
@@ -133,16 +143,15 @@ def _add_up(first, row, start, stop, images, sums):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _add_up_weighted(first, row, start, stop, weight, images, sums):  # type: ignore[no-untyped-def]
+def _add_up_weighted(first, row, start, stop, weight, margin, images, row_0, col_0, sums):  # type: ignore[no-untyped-def]
     ny, nx, n_image = images.shape
-    margin = (weight.shape[0] - ny) // 2
     for region in range(first.size - 1):
         mine = sums[region]
         for k in range(first[region], first[region + 1]):
-            y, left, right = row[k], max(start[k], 0), min(stop[k], nx)
+            y, left, right = row[k] - row_0, max(start[k] - col_0, 0), min(stop[k] - col_0, nx)
             if y < 0 or y >= ny or left >= right:
                 continue
             for x in range(left, right):
-                w, pixel = weight[y + margin, x + margin], images[y, x]
+                w, pixel = weight[y + row_0 + margin, x + col_0 + margin], images[y, x]
                 for i in range(n_image):
                     mine[i] += w * pixel[i]

@@ -21,6 +21,8 @@ class Shapes:
         Pixels of n regions.
     observations
         Observations of the cluster.
+    measured
+        `_seen`, if it is known.
 
     Raises
     ------
@@ -30,6 +32,7 @@ class Shapes:
 
     runs: PixelRuns
     observations: ObservationSet
+    measured: tuple[np.ndarray, ...] | None = None
 
     @classmethod
     def circles(
@@ -40,32 +43,41 @@ class Shapes:
 
     def __post_init__(self) -> None:
         ny, nx = self.observations.shape
-        margin = self._margin
+        margin = int(self.observations.margin[0])
         low_row, end_row, low_col, end_col = self.runs.bounds()
         if min(low_row, low_col) < -margin or end_row > ny + margin or end_col > nx + margin:
             raise ConfigError(
                 f"a region reaches more than {margin} pixels beyond the images, where the cluster's "
-                "brightness is not known: make the bins again with `pyxt-hpc create-bins`"
+                "brightness is not known: make the bins again with `pyxt-hpc create-bins -c CONFIG`"
             )
-
-    @property
-    def _margin(self) -> int:
-        return int(self.observations.brightness.shape[0] - self.observations.shape[0]) // 2
 
     @cached_property
     def brightness(self) -> np.ndarray:
         """Brightness summed over each whole region, (n,)."""
-        m = self._margin
+        m = int(self.observations.margin[0])
         return image_sums(self.runs.shifted(m, m), self.observations.brightness[None])[:, 0]
 
     @cached_property
     def _seen(self) -> tuple[np.ndarray, ...]:
         """For each observation, (n, 1 + n_energy) sum(S live)/sum(S), and sum(S live vignetting)/sum(S)."""
-        weight = self.observations.brightness
+        if self.measured is not None:
+            return self.measured
+        weight, margin = self.observations.brightness, int(self.observations.margin[0])
         return tuple(
-            weighted_image_sums(self.runs, weight, own.live) * (own.live_unit / self.brightness[:, None])
+            weighted_image_sums(self.runs, weight, margin, own.live, own.corner)
+            * (own.live_unit / self.brightness[:, None])
             for own in self.observations.per_observation
         )
+
+    @cached_property
+    def takes_part(self) -> np.ndarray:
+        """Whether each observation takes part in the fit of each region, (n, n_obs)."""
+        return np.column_stack([self.seen_by(i)[2] for i in range(len(self._seen))])
+
+    def only(self, chosen: np.ndarray) -> "Shapes":
+        """The same regions on the images of the chosen observations (n_obs,) bool."""
+        measured = tuple(self._seen[i] for i in np.flatnonzero(chosen))
+        return Shapes(self.runs, self.observations.only(chosen), measured)
 
     def seen_by(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Parts of the regions that observation i sees.
@@ -86,9 +98,14 @@ class Shapes:
         takes_part = np.round(together, 9) >= self.observations.minimum_fraction[0]
         return seen[:, 0], seen[:, 1:], takes_part & (seen[:, 0] > 0)
 
-    def counts(self, indptr: np.ndarray, bin_of_event: np.ndarray, n_bin: int) -> np.ndarray:
-        """Counts in spectral bins, (n, n_bin), of sorted events; arguments as in `extract_regions`."""
-        return extract_regions(self.runs, indptr, bin_of_event, n_bin, self.observations.shape)
+    def counts(self, i: int, indptr: np.ndarray, bin_of_event: np.ndarray, n_bin: int) -> np.ndarray:
+        """Counts in spectral bins, (n, n_bin), of sorted events on the pixels of observation i.
+
+        The other arguments are those of `extract_regions`.
+        """
+        own = self.observations.per_observation[i]
+        ny, nx, _ = own.live.shape
+        return extract_regions(self.runs, indptr, bin_of_event, n_bin, (ny, nx), own.corner)
 
 
 @dataclass(frozen=True)
@@ -133,12 +150,14 @@ def extract_spectra(shapes: Shapes) -> BinnedSpectra:
         bins = slice(observations.first_bin[i], observations.first_bin[i + 1])
         n = bins.stop - bins.start
         live_share[:, i], area, takes_part[:, i] = shapes.seen_by(i)
-        source[:, bins] = shapes.counts(own.event_indptr, own.event_bin, n)
-        background[:, bins] = shapes.counts(own.background_indptr, own.background_bin, n)
+        ratio[:, bins] = observations.ratio[i]
+        if not takes_part[:, i].any():
+            continue
+        source[:, bins] = shapes.counts(i, own.event_indptr, own.event_bin, n)
+        background[:, bins] = shapes.counts(i, own.background_indptr, own.background_bin, n)
         # Term by term, since the rounding of a matrix product depends on the number of regions in a chunk.
         for node, share in zip(area.T, own.interpolation, strict=True):
             weight[:, bins] += observations.exposure_s[i] * node[:, None] * share
-        ratio[:, bins] = observations.ratio[i]
         for array in (source, background, weight):
             array[~takes_part[:, i], bins] = 0
     return BinnedSpectra(source, background, weight, ratio, takes_part, live_share)

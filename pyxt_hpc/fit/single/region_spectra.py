@@ -24,10 +24,10 @@ def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
     effective area is applied to photon energies before the redistribution, not to channel energies after it.
     """
     spectra = {}
-    for i, observation in enumerate(bundle.observations):
+    for i in range(len(bundle.observations)):
         _, area, takes_part = shape.seen_by(i)
         if takes_part[0]:
-            spectra[i] = _spectrum(bundle, observation, shape, area[0])
+            spectra[i] = _spectrum(bundle, i, shape, area[0])
     return spectra
 
 
@@ -65,10 +65,11 @@ def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) 
     return replace(spectrum, background=share * whole)
 
 
-def _spectrum(bundle: Bundle, observation: BundleObservation, shape: Shapes, area: np.ndarray) -> Spectrum:
+def _spectrum(bundle: Bundle, i: int, shape: Shapes, area: np.ndarray) -> Spectrum:
+    observation = bundle.observations[i]
     arf, rmf = observation.arf, observation.rmf
     counts, background = (
-        shape.counts(indptr, channel, rmf.n_channels)[0].astype(np.float64)
+        shape.counts(i, indptr, channel, rmf.n_channels)[0].astype(np.float64)
         for indptr, channel in (
             (observation.event_indptr, observation.event_channel),
             (observation.background_indptr, observation.background_channel),

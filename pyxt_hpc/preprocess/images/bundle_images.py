@@ -1,6 +1,6 @@
 """The images that preprocessing writes beside the bundle, for inspection in DS9."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,17 +30,33 @@ def combined_images(layout: Layout, datasets: Sequence[str]) -> tuple[Path, ...]
 
 def write_images(bundle: Bundle, layout: Layout) -> None:
     """Write the images of every observation, the combined ones and the surface brightness."""
+    band = f"band {bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
+    for path, values, unit, comment, of in _images(bundle, layout):
+        write_image(
+            path,
+            values,
+            bundle.wcs_header,
+            unit=unit,
+            comment=comment,
+            bundle_fingerprint=bundle.fingerprint,
+            settings=observation_cards(bundle if of is None else replace(bundle, observations=(of,))),
+            history=[band, *([f"left out: {bundle.left_out}"] if bundle.left_out else [])],
+        )
+
+
+def _images(
+    bundle: Bundle, layout: Layout
+) -> Iterator[tuple[Path, NDArray, str, str, BundleObservation | None]]:
+    """Path, values (ny, nx), unit, meaning and observation of every image, one in memory at a time."""
     shape = bundle.mask.shape
-    images: list[tuple[Path, NDArray, str, str, BundleObservation | None]] = []
     for o in bundle.observations:
-        counts, background = (counts_of(p, shape) for p in (o.event_indptr, o.background_indptr))
-        images += [
-            (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}", o),
-            (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled", o),
-            (layout.mask_image(o.dataset), o.mask, "", "1: live and outside sources", o),
-        ]
+        counts, background = (counts_of(p, o.mask.shape) for p in (o.event_indptr, o.background_indptr))
+        yield layout.counts_image(o.dataset), o.on_grid(counts, shape), "count", f"counts of {o.dataset}", o
+        meaning = "blank-sky counts, not scaled"
+        yield layout.background_image(o.dataset), o.on_grid(background, shape), "count", meaning, o
+        yield layout.mask_image(o.dataset), o.on_grid(o.mask, shape), "", "1: live and outside sources", o
     signal = (bundle.counts - bundle.background).astype(np.float32)
-    images += [
+    yield from (
         (layout.combined_mask, bundle.mask, "", "1: live in any observation and outside sources", None),
         (layout.combined_counts, bundle.counts, "count", "counts of all observations", None),
         (
@@ -59,16 +75,4 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
             f"{bundle.exposure_energy_keV:.2f} keV",
             None,
         ),
-    ]
-    band = f"band {bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
-    for path, values, unit, comment, of in images:
-        write_image(
-            path,
-            values,
-            bundle.wcs_header,
-            unit=unit,
-            comment=comment,
-            bundle_fingerprint=bundle.fingerprint,
-            settings=observation_cards(bundle if of is None else replace(bundle, observations=(of,))),
-            history=[band, *([f"left out: {bundle.left_out}"] if bundle.left_out else [])],
-        )
+    )

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import datasets_of
@@ -24,6 +25,7 @@ from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 from pyxt_hpc.provenance import software
 
@@ -90,33 +92,35 @@ def merge_field(
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
     observed = []
-    for obsid, geometry in zip(obsids, geometries, strict=True):
+    for obsid, geometry in counted(
+        "merged images", "observation", list(zip(obsids, geometries, strict=True))
+    ):
         events = read_events(events_of(obsid), ours=True)
         if grid is None:
             frame = events.wcs
             grid = field_grid(frame, geometries)
             counts = np.zeros(grid.shape, dtype=np.int32)
             exposure, background, psf = (np.zeros(grid.shape) for _ in range(3))
-        counts += binned(events, grid)
         live_s = live_times(events.header, events.gti, str(events.path))
         observed.append(Observed(obsid, max(live_s.values()), dates_of(events.header)))
-        seen, theta = observation_exposure(events, geometry, grid)
-        exposure += seen
-        psf += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
-        background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
+        seen = _exposure(events, geometry, grid)
+        # A field is a small part of a large mosaic.
+        place = bounding_box(seen > 0, _MARGIN)
+        seen, part = seen[place], grid.part(place)
+        counts[place] += binned(events, part)
+        exposure[place] += seen
+        theta = off_axis_arcmin(*part.centres(), *optical_axis(events.header))
+        psf[place] += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
+        background[place] += _expected_background(obsid, layout, events, part, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
     return MergedField(grid, frame, counts, exposure, background, psf, tuple(observed))
 
 
-def observation_exposure(
-    events: EventList, geometry: FieldGeometry, grid: SkyGrid
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and off-axis angles (ny, nx) [arcmin]."""
-    pointing = optical_axis(events.header)
+def _exposure(events: EventList, geometry: FieldGeometry, grid: SkyGrid) -> NDArray[np.float32]:
+    """Exposure map (ny, nx) [s] of one observation at 2.3 keV."""
     live_s = max(live_times(events.header, events.gti, str(events.path)).values())
-    seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
-    return seen, off_axis_arcmin(*grid.centres(), *pointing)
+    return exposure_map(geometry, grid, live_s, BAND_KEV, *optical_axis(events.header), events.gti)
 
 
 def binned(events: EventList, grid: SkyGrid, chips: Sequence[int] | None = None) -> NDArray[np.int32]:

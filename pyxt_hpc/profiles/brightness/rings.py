@@ -104,10 +104,11 @@ def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> S
         rmf = observation.rmf
         middle = 0.5 * (rmf.channel_lo_keV + rmf.channel_hi_keV)
         inside = (middle >= low) & (middle < high)
-        counts += _image(observation.event_indptr, inside[observation.event_channel], shape)
-        blank = _image(observation.background_indptr, inside[observation.background_channel], shape)
-        background += observation.background_scale * blank
-        variance += observation.background_scale**2 * blank
+        at, own = observation.place, observation.mask.shape
+        counts[at] += _image(observation.event_indptr, inside[observation.event_channel], own)
+        blank = _image(observation.background_indptr, inside[observation.background_channel], own)
+        background[at] += observation.background_scale * blank
+        variance[at] += observation.background_scale**2 * blank
         folded = source.fold(observation.arf, rmf)
         rates.append(np.stack([folded.hhe[:, inside].sum(axis=1), folded.metals[:, inside].sum(axis=1)]))
         typical = _at(_TYPICAL_KT, folded.kT, folded.at_abundance(bundle.abundance)[:, inside])
@@ -118,7 +119,7 @@ def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> S
     for observation, relative, energy in zip(
         bundle.observations, sensitivity / sensitivity[best], energies, strict=True
     ):
-        exposure += relative * observation.exposure_s * observation.relative_area(energy)
+        exposure[observation.place] += relative * observation.exposure_s * observation.relative_area(energy)
     live = (bundle.mask > 0) & (exposure > 0)
     images = BandImages(*(np.where(live, image, 0.0) for image in (counts, background, variance, exposure)))
     return SoftBand((low, high), images, folded.kT, *rates[best])

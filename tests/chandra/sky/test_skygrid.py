@@ -57,6 +57,15 @@ def test_pixel_index_inverts_centres() -> None:
     np.testing.assert_array_equal(outside, np.full((2, 3), -1))
 
 
+def test_part_has_the_same_pixels() -> None:
+    grid = grid_of('icrs\nbox(10,-45,90",70",0)')
+    place = slice(5, 20), slice(3, 40)
+    part = grid.part(place)
+    for ours, whole in zip(part.centres(), grid.centres(), strict=True):
+        np.testing.assert_allclose(ours, whole[place], rtol=0, atol=1e-12)
+    assert grid.part((slice(0, 0), slice(0, 0))).shape == (0, 0)
+
+
 def test_edges_belong_to_the_grid_by_half_open_pixels() -> None:
     grid = grid_of('icrs\nbox(10,-45,19.68",19.68",0)')
     ra, dec = grid.wcs.all_pix2world([0.500001, 0.499999, 10.499999, 10.500001], [5.0] * 4, 1)

@@ -13,7 +13,7 @@ GTI = {0: np.array([[0.0, 1e4]])}
 
 
 def uniform(per_keV: int, hard: int, exposure_s: float | None) -> EventList:
-    """Events spread evenly over chip 0: of 0.5-7 keV so many a keV, and of 9.5-12 keV."""
+    """Events spread evenly over chip 0, `per_keV` per keV in 0.5-7 keV and `hard` in 9.5-12 keV."""
     rng = np.random.default_rng(1)
     energy = np.concatenate([rng.uniform(500, 7000, int(6.5 * per_keV)), rng.uniform(9500, 12_000, hard)])
     n = len(energy)

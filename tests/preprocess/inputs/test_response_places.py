@@ -43,8 +43,8 @@ def with_places(field: Any, n: int = len(PLACES)) -> Any:
 
 
 @pytest.fixture(scope="module")
-def whole(single_after_stage_4: Any) -> Bundle:
-    return read_bundle(single_after_stage_4.layout.bundle)
+def whole(single_after_stage_4: Any, on_whole_grid: Callable[[Bundle], Bundle]) -> Bundle:
+    return on_whole_grid(read_bundle(single_after_stage_4.layout.bundle))
 
 
 @pytest.fixture
@@ -81,8 +81,10 @@ def same_in_sum(divided: Bundle, whole: Bundle) -> None:
         np.testing.assert_array_equal(o.vignetting, one.vignetting * o.mask)
 
 
-def test_every_pixel_has_the_nearest_place(places: Any, whole: Bundle) -> None:
-    divided = done(places)
+def test_every_pixel_has_the_nearest_place(
+    places: Any, whole: Bundle, on_whole_grid: Callable[[Bundle], Bundle]
+) -> None:
+    divided = on_whole_grid(done(places))
     same_in_sum(divided, whole)
     # the one that is off the crop has no pixel, and is no dataset
     assert [o.dataset for o in divided.observations] == ["1-p1", "1-p2", "1-p3"]
@@ -107,7 +109,9 @@ def test_every_pixel_has_the_nearest_place(places: Any, whole: Bundle) -> None:
         assert o.mask.sum() > 1000
 
 
-def test_a_place_without_a_response_leaves_its_pixels_to_the_nearest(places: Any, whole: Bundle) -> None:
+def test_a_place_without_a_response_leaves_its_pixels_to_the_nearest(
+    places: Any, whole: Bundle, on_whole_grid: Callable[[Bundle], Bundle]
+) -> None:
     for suffix in ("arf", "rmf"):
         (places.layout.observation("1") / f"1-p2.{suffix}").unlink()
     left_out = generate_responses(places.config, places.layout).facts["left_out"]
@@ -117,7 +121,7 @@ def test_a_place_without_a_response_leaves_its_pixels_to_the_nearest(places: Any
     told = crop_data(places.config, places.layout).facts["left_out"]
     words = "ObsID 1, front-illuminated CCD 0, 1, place 2: no response"
     assert told == {"1-p2": f"{words}: its pixels use the nearest place that has one"}
-    divided = read_bundle(places.layout.bundle)
+    divided = on_whole_grid(read_bundle(places.layout.bundle))
     assert [o.dataset for o in divided.observations] == ["1-p1", "1-p3"]
     same_in_sum(divided, whole)
 
@@ -161,11 +165,11 @@ def test_one_place_is_as_it_was(single_before_crop: Any, whole: Bundle) -> None:
 
 
 def test_both_kinds_of_chips_have_places(
-    single: Any, observe: Callable, stages: Callable, tmp_path: Path
+    single: Any, observe: Callable, stages: Callable, tmp_path: Path, on_whole_grid: Callable
 ) -> None:
     observe(single.layout, "1", (150.0, 30.0), 7, ccds=(6, 7), detnam="ACIS-678")
     stages(single)
-    before = read_bundle(single.layout.bundle)
+    before = on_whole_grid(read_bundle(single.layout.bundle))
     assert [o.dataset for o in before.observations] == ["1-FI", "1-BI"]
     folder = single.layout.observation("1")
     # FI is the east, BI the west
@@ -179,7 +183,7 @@ def test_both_kinds_of_chips_have_places(
             region = single.layout.response_region(f"1-{kind}-p{number}")
             region.write_text(f'fk5\ncircle({ra},{dec},20")\n')
     single = replace(single, config=replace(single.config, response_places=2))
-    after = done(single)
+    after = on_whole_grid(done(single))
     assert [o.dataset for o in after.observations] == ["1-FI-p1", "1-FI-p2", "1-BI-p1", "1-BI-p2"]
     for kind, one in enumerate(before.observations):
         first, second = after.observations[2 * kind : 2 * kind + 2]

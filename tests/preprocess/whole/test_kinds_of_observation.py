@@ -45,7 +45,9 @@ def spectroscopic(single: Any, observe: Callable) -> Any:
     return single
 
 
-def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) -> None:
+def test_acis_s_with_chips_of_their_own(
+    spectroscopic: Any, stages: Callable, on_whole_grid: Callable
+) -> None:
     process, *_, crop = stages(spectroscopic)
     facts = process.observations["1"]
     assert facts["array"] == "S"
@@ -53,7 +55,7 @@ def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) ->
     assert facts["chips_left_out"] == [2, 3, 8]
     assert facts["datasets"] == ["1-FI", "1-BI"]
     assert facts["date"] == "2013-11-05"
-    bundle = read_bundle(spectroscopic.layout.bundle)
+    bundle = on_whole_grid(read_bundle(spectroscopic.layout.bundle))
     assert [(o.dataset, o.obsid) for o in bundle.observations] == [("1-FI", "1"), ("1-BI", "1")]
     assert list(crop.observations) == ["1-FI", "1-BI"]
     assert bundle.left_out == ""
@@ -99,11 +101,13 @@ def test_each_kind_of_chip_has_a_background_of_its_own(spectroscopic: Any, stage
         assert np.mean((own.x < 4096.5) == (chip == 6)) > 0.999
 
 
-def test_both_arrays_in_one_cluster(done: Any, stages: Callable, observe: Callable) -> None:
+def test_both_arrays_in_one_cluster(
+    done: Any, stages: Callable, observe: Callable, on_whole_grid: Callable
+) -> None:
     observe(done.layout, "22", (RA + 0.02, DEC + 0.01), 8, ccds=(6, 7), detnam="ACIS-235678")
     process, *_, crop = stages(done)
     assert [facts["array"] for facts in process.observations.values()] == ["I", "S"]
-    bundle = read_bundle(done.layout.bundle)
+    bundle = on_whole_grid(read_bundle(done.layout.bundle))
     assert [o.dataset for o in bundle.observations] == ["1", "22-FI", "22-BI"]
     for number in (0, 1, 2):
         ratio, error = net_counts(bundle, number, slice(None))
