@@ -33,7 +33,7 @@ tell_child() {
 warn() {
     warned=1
     forward_signal
-    report "warned: the work is told to stop"
+    report "the time limit comes soon: the program is told to stop"
     if [ "$attempt" -le "$max_requeues" ] && ! is_cancelled; then queue_ahead || true; fi
 }
 # TERM means the time limit, or that a user ends the job: then there is no next attempt, even after a warning.
@@ -41,10 +41,10 @@ terminate() {
     forward_signal
     if time_is_up; then
         warned=1
-        report "the time limit is reached: the work is told to stop"
+        report "the time limit is reached: the program is told to stop"
     else
         cancelled=1
-        report "ended from outside: the work is told to stop"
+        report "the job is ended from outside: the program is told to stop"
         withdraw_next
     fi
 }
@@ -66,10 +66,10 @@ finish() { # CODE MESSAGE
 withdraw_next() {
     [ -n "$next_id" ] || return 0
     if withdraw "$next_id"; then
-        report "job $next_id, the next attempt, is taken back"
+        report "job $next_id, the next attempt, is withdrawn"
         record_event withdrawn '' $((attempt + 1)) "$next_id"
     else
-        report "job $next_id, the next attempt, cannot be taken back"
+        report "job $next_id, the next attempt, cannot be withdrawn"
         if [ "$cancelled" -eq 1 ]; then record_event cancelled 'from outside'; fi
     fi
     next_id=''
@@ -108,18 +108,20 @@ stop_unless_done() {
     6 | 7 | 9 | 11 | 15 | 134 | 135 | 137 | 139 | 143) why="a process was killed (exit code $code)" ;;
     *)
         # A warning that comes before the program can handle it kills the program, which is not an error.
-        if [ "$warned" -eq 0 ] || [ "$code" -le 2 ]; then finish "$code" "exit code $code: not run again"; fi
+        if [ "$warned" -eq 0 ] || [ "$code" -le 2 ]; then
+            finish "$code" "exit code $code: the job does not run again"
+        fi
         why="not finished (exit code $code)"
         ;;
     esac
     if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel; finished results are stored"; fi
     if [ "$attempt" -gt "$max_requeues" ]; then
-        finish 75 "$why, but run $max_requeues times again already: submit it once more to go on"
+        finish 75 "$why, but the limit max_requeues = $max_requeues is reached: submit it again to continue"
     fi
-    report "$why: run again"
+    report "$why: the job runs again"
     record_event ended "$code $why"
     ended=1
-    run_again || finish 75 "cancelled, or cannot be run again: submit it once more to go on"
+    run_again || finish 75 "cancelled, or cannot run again: submit it again to continue"
     # Not 0, so that jobs that wait for the success of this job do not start yet.
     exit 75
 }
@@ -131,4 +133,4 @@ exec >>"$log" 2>&1
 record_event started "${HOSTNAME%%.*}"
 if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel: nothing to do"; fi
 prepare
-cd "$work_dir" || finish 2 "cannot go to $work_dir"
+cd "$work_dir" || finish 2 "cannot change to the folder $work_dir"

@@ -30,7 +30,7 @@ prepare() {
         if [ "$stime" -le "$began" ] && [ $((began - stime)) -lt "$limit" ]; then began=$stime; fi
     elif [ "$max_requeues" -gt 0 ]; then
         report "there is no qsub on this node (looked for on PATH, on PBS_O_PATH and in PBS_EXEC): this job" \
-            "cannot run itself again; if it ends with code 75, submit it once more"
+            "cannot submit its next attempt; if it ends with code 75, submit it again"
     fi
     wait=$((began + warn_at - $(date +%s)))
     (sleep $((wait > 0 ? wait : 0)) && kill -USR1 $$) &
@@ -46,7 +46,7 @@ submit_next() {
     variables="PYXT_JOB=$job,PYXT_ATTEMPT=$((attempt + 1))"
     [ "$task" = - ] || variables+=",PYXT_TASK=$task"
     next_id=$(cd "$log_dir" && printf '%s\n' "$text" |
-        TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; report "qsub fails"; return 1; }
+        TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; report "qsub failed"; return 1; }
     next_id=${next_id##*$'\n'}
     report "attempt $((attempt + 1)) is in the queue as job $next_id"
     record_event submitted '' $((attempt + 1)) "$next_id"
@@ -64,7 +64,7 @@ run_again() {
         record_event submitted '' $((attempt + 1))
         if timeout 60 "$pbs_bin/qrerun" "$id"; then sleep 60; return 0; fi # PBS ends this script
         record_event withdrawn '' $((attempt + 1))
-        report "qrerun fails: a job of its own is submitted"
+        report "qrerun failed: a new job is submitted instead"
     fi
     submit_next
 }

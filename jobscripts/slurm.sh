@@ -16,8 +16,8 @@ prepare() {
     # With its path, since modules may change PATH.
     scontrol=$(command -v scontrol || true)
     if [ -z "$scontrol" ] && [ "$max_requeues" -gt 0 ]; then
-        report "there is no scontrol on PATH: this job cannot run itself again; if it ends with code 75," \
-            "submit it once more"
+        report "there is no scontrol on PATH: this job cannot requeue itself; if it ends with code 75," \
+            "submit it again"
     fi
 }
 state() { timeout 60 "$scontrol" show job "$id"; }

@@ -79,6 +79,12 @@ class DamagedFile(PyxtError):
     """A file exists but is not valid (truncated, of another kind, not FITS or HDF5)."""
 
 
+class FileUnreachable(DamagedFile):
+    """A file system did not answer properly, which often passes: the file itself may be in order."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
 class SelectionMismatch(PyxtError):
     """Events, background and header have different selections without an exact common part."""
 

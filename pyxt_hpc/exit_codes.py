@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
-from pyxt_hpc.files.system_errors import FULL, chain, error_number, no_room, reason_of
+from pyxt_hpc.files.system_errors import FULL, PASSING, chain, error_number, no_room, reason_of
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,22 @@ class Ending:
 
 _MEMORY = (
     "not enough memory: end other programs, raise the limit (`ulimit -v`, the job's memory), or use fewer "
-    "processes a node; finished results are stored"
+    "processes on a node; finished results are stored"
 )
 
-_BUSY = {errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOLCK}
-"""Errors that may disappear within a minute."""
-
 _REMEDY = {
-    errno.EACCES: "you may not do that: see to the permissions of the file and its folders",
-    errno.EPERM: "you may not do that: see to the permissions of the file and its folders",
+    errno.EACCES: "you are not allowed to do this: check the permissions of the file and its folders",
+    errno.EPERM: "you are not allowed to do this: check the permissions of the file and its folders",
     errno.EROFS: "its file system is read-only: work in another folder",
     errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`)",
-    errno.ENFILE: "this is the whole machine: end other programs",
+    errno.ENFILE: "the limit is that of the whole machine: end other programs",
     errno.ENAMETOOLONG: "give a shorter name",
-    errno.ELOOP: "links go round in a circle: mend them",
+    errno.ELOOP: "the links form a circle: correct them",
     errno.ENOTDIR: "something in the path is not a folder: correct it",
     errno.EISDIR: "it is a folder, expected a file",
-    errno.ENOENT: "it is not there: see to the path",
-    errno.EIO: "the disk or its connection is in trouble: ask who runs the machine",
-    errno.EAGAIN: "the system has no more processes or the like to give: try again, or raise `ulimit -u`",
+    errno.ENOENT: "it does not exist: check the path",
+    errno.EIO: "the disk or its connection has failed: ask the administrator of the machine",
+    errno.EAGAIN: "the system cannot give more processes or resources now: try again, or raise `ulimit -u`",
 }
 
 # The loader of shared libraries reports these causes only as text.
@@ -84,15 +81,15 @@ def ending_of(error: BaseException) -> Ending:
         return _of_library(error)
     if isinstance(error, UnicodeError):
         return Ending(
-            f"a text or a name of a file has characters that cannot be used here ({shown(error, 300)}): set "
-            "a locale of UTF-8, such as LC_ALL=C.UTF-8, or rename the file",
+            f"a text or the name of a file has characters that cannot be used here ({shown(error, 300)}): "
+            "set a UTF-8 locale, such as LC_ALL=C.UTF-8, or rename the file",
             EXIT_INPUT,
         )
     if isinstance(error, RecursionError):
-        return Ending("an input is nested more deeply than any that makes sense: correct it", EXIT_INPUT)
+        return Ending("an input is nested too deeply: correct it", EXIT_INPUT)
     if type(error).__module__.partition(".")[0] == "mpi4py":
         return Ending(
-            f"MPI failed ({shown(error, 300)}): see to the launch, the nodes and their network", EXIT_INPUT
+            f"MPI failed ({shown(error, 300)}): check the launch, the nodes and their network", EXIT_INPUT
         )
     return Ending("", EXIT_DEFECT)
 
@@ -109,9 +106,9 @@ def _of_system(error: OSError) -> Ending:
         return Ending(what + no_room(error), EXIT_INPUT)
     if number == errno.ENOMEM:
         return Ending(what + _MEMORY, EXIT_INPUT)
-    remedy = _REMEDY.get(number or 0, "see to the system, then run again; finished results are stored")
+    remedy = _REMEDY.get(number or 0, "check the system, then run again; finished results are stored")
     return Ending(
-        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
+        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in PASSING else EXIT_INPUT
     )
 
 

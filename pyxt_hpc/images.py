@@ -63,7 +63,7 @@ def write_image(
     for line in history:
         header.add_history(ascii_text(line))
     header["CREATOR"] = software()
-    header["PIXELSUM"] = (_digest(values), "SHA-256 of the pixel values, its first half")
+    header["PIXELSUM"] = (_digest(values), "first half of the pixel values' SHA-256")
     write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header), *extensions]))
 
 

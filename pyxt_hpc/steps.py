@@ -176,7 +176,7 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
     absent = step.absent()
     if absent and was_made(absent[0]):
         raise DamagedFile(
-            f"{absent[0]}: was removed by something else while {step.name} was at work: run it again"
+            f"{absent[0]}: was removed by something else while {step.name} was running: run it again"
         )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")

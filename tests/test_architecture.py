@@ -59,13 +59,13 @@ OF_SEVERAL_ROOMS = {"hostile", "input", "whole"}
 
 
 def room_of(module: str) -> str:
-    """``chandra`` of ``pyxt_hpc.chandra.sky.fov``."""
+    """Room of a module, such as ``chandra`` for ``pyxt_hpc.chandra.sky.fov``."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
 
 def is_for_type_checkers(node: ast.stmt) -> bool:
-    """Whether it is an ``if TYPE_CHECKING:`` block."""
+    """Whether a statement is an ``if TYPE_CHECKING:`` block."""
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
@@ -106,7 +106,7 @@ def test_every_room_has_its_place() -> None:
 
 
 def children(folder: Path) -> list[Path]:
-    """What is seen in a folder, besides what every folder may have for itself."""
+    """Entries of a folder, without those that every folder may have."""
     return [
         path
         for path in folder.iterdir()
@@ -117,7 +117,7 @@ def children(folder: Path) -> list[Path]:
 
 
 def is_left_over(path: Path) -> bool:
-    """Whether all that is left of a folder is what Python compiled before its files were moved."""
+    """Whether a folder has only files that Python compiled before the sources were moved."""
     return path.is_dir() and all("__pycache__" in inner.parts for inner in path.rglob("*") if inner.is_file())
 
 
@@ -128,7 +128,7 @@ def test_ten_children_of_a_folder_are_seen_at_one_look() -> None:
 
 
 def places(room: Path) -> dict[str, set[Path]]:
-    """For the name of each module and folder of a room the folders that have one."""
+    """For the name of each module and folder of a room, the folders that contain one."""
     found: dict[str, set[Path]] = {}
     for path in room.rglob("*"):
         if path.is_dir() or path.suffix == ".py":
@@ -137,7 +137,7 @@ def places(room: Path) -> dict[str, set[Path]]:
 
 
 def test_the_test_of_a_module_stands_where_the_module_stands() -> None:
-    """Tests of several modules have a name of their own; those of several inner rooms are in ``whole``."""
+    """Tests of several modules have a name of their own; tests of several inner rooms are in ``whole``."""
     of_room = {room: places(room) for room in PACKAGE.iterdir() if room.is_dir()}
     checked = 0
     for path in TESTS.rglob("test_*.py"):
@@ -152,7 +152,7 @@ def test_the_test_of_a_module_stands_where_the_module_stands() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_face_is_for_others(path: Path) -> None:
-    """The package itself takes objects from where they are, by which their room is known."""
+    """The package itself imports objects from the module that defines them, which shows their room."""
     tree = ast.walk(ast.parse(path.read_text()))
     nodes = [node for node in tree if isinstance(node, ast.ImportFrom) and node.module == "pyxt_hpc"]
     assert {alias.name for node in nodes for alias in node.names} <= set(ROOMS)

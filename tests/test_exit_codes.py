@@ -1,4 +1,4 @@
-"""Every exception has an exit code that fits, and only defects are called so."""
+"""Every exception has the right exit code, and only defects are reported as defects."""
 
 import errno
 from pathlib import Path
@@ -11,7 +11,7 @@ from pyxt_hpc.files.quoting import MAX_MESSAGE, one_line, quoted, shown
 
 
 def chained(error: BaseException, cause: BaseException) -> BaseException:
-    """An error that a library raised because of another."""
+    """An error that a library raised because of another error."""
     error.__cause__ = cause
     return error
 
@@ -55,6 +55,6 @@ def test_what_is_quoted_is_short() -> None:
     assert quoted("abc") == "'abc'"
     assert shown(Path("a/b")) == "a/b"
     assert shown("a\nb\x1b[2J") == r"a\nb\x1b[2J"
-    assert quoted("x" * 5000) == f"'{'x' * 100}... (5000 letters)'"
+    assert quoted("x" * 5000) == f"'{'x' * 100}... (5000 characters)'"
     assert len(one_line("word " * 100_000)) <= MAX_MESSAGE + 3
     assert len(one_line(f"bad value {'x' * 100_000}: correct it")) < 200

@@ -21,7 +21,7 @@ def header() -> str:
 
 
 def read(path: Path, bundle: str = "f" * 64, shape: tuple[int, int] = (4, 6), sn: float = 40) -> np.ndarray:
-    """Read as stage 6 would."""
+    """Read an image like stage 6."""
     return read_image(
         path,
         made_by="pyxt-hpc create-bins",

@@ -1,4 +1,4 @@
-"""Every path is below the cluster's folder, where ClusterPyXT has it, and no two coincide."""
+"""Every path is below the cluster's folder, where ClusterPyXT has it, and all paths differ."""
 
 from pathlib import Path
 
@@ -72,6 +72,21 @@ def test_files_of_a_dataset_have_its_kind_in_the_name() -> None:
     ):
         assert layout.supplied_response(pattern, "123", "123") == Path("A") / plain
         assert layout.supplied_response(pattern, "123", "123-FI") == Path("A") / part
+
+
+def test_supplied_files_may_be_compressed(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, "A")
+    layout.observation("123").mkdir()
+    for path in (layout.supplied_background, layout.supplied_gti, layout.supplied_arf, layout.supplied_rmf):
+        plain = path("123")
+        packed = plain.with_name(f"{plain.name}.gz")
+        packed.touch()
+        assert path("123") == packed
+        plain.touch()
+        assert path("123") == plain
+    (tmp_path / "all-FI.rmf.gz").touch()
+    assert layout.supplied_response("all.rmf", "123", "123-FI") == tmp_path / "all-FI.rmf.gz"
+    assert layout.supplied_response("all.rmf", "123", "123-BI") == tmp_path / "all-BI.rmf"
 
 
 def test_picture_lies_beside_its_map() -> None:

@@ -1,4 +1,4 @@
-"""A fingerprint changes with anything that it is made from, and with nothing else."""
+"""A fingerprint changes with every part from which it is made, and with nothing else."""
 
 import numpy as np
 

@@ -11,7 +11,7 @@ from pyxt_hpc.steps import Facts, StageResult, Step, changed_since, run_if_outda
 
 
 class Work:
-    """A step that copies a file, and counts how often."""
+    """A step that copies a file and counts its runs."""
 
     def __init__(self, folder: Path, settings: dict | None = None) -> None:
         self.source, self.optional, self.product = (folder / name for name in ("in", "maybe", "out"))
@@ -47,7 +47,7 @@ def test_done_once(tmp_path: Path) -> None:
 
 
 def test_files_whose_names_are_not_known_before(tmp_path: Path) -> None:
-    """At least one for every pattern; all that match are products."""
+    """At least one file matches every pattern; all files that match are products."""
     work = Work(tmp_path)
     work.step = replace(work.step, folder=tmp_path / "made", patterns=("*.fits", "deep/*.lis"))
     names = ["a.fits", "b.fits", "deep/c.lis"]
@@ -65,7 +65,7 @@ def test_files_whose_names_are_not_known_before(tmp_path: Path) -> None:
     assert run_if_outdated(work.step, make).reason == "b.fits is missing"
     (tmp_path / "made/deep/c.lis").write_text("something else")
     assert "c.lis was changed" in str(run_if_outdated(work.step, make).reason)
-    (tmp_path / "made/other.fits").touch()  # of somebody else
+    (tmp_path / "made/other.fits").touch()  # of another step or program
     assert run_if_outdated(work.step, make).reason is None
     names.remove("deep/c.lis")
     (tmp_path / "made/deep/c.lis").unlink()
@@ -198,7 +198,7 @@ def test_a_record_that_does_not_match_its_digest_counts_for_nothing(tmp_path: Pa
 
 def test_what_changed_since_a_step_was_done(tmp_path: Path) -> None:
     work = Work(tmp_path)
-    assert changed_since(work.step.record) == []  # without a record nobody knows
+    assert changed_since(work.step.record) == []  # unknown without a record
     work.do()
     work.source.touch()
     assert changed_since(work.step.record) == []

@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy.detection [--fields 48] [--side 1024]
 
-Images are simulated, not events. Each has a beta-model cluster (cool core, ellipticity, shock edge, knots,
+Images are simulated, not events. Each has a beta model cluster (cool core, ellipticity, shock edge, knots,
 brightness and position vary), point sources with a logN-logS, particle background, two pointings with rolls
 and chip gaps, and a Gaussian point spread function. A source is "above 5 sigma" if its expected counts within
 R90 exceed 5 sqrt(all expected counts within R90). It is found if it lies in a circle that would be excluded.

@@ -211,7 +211,7 @@ def mixing_of(mixing, used):
 
 def print_agreement(rows: list[dict], others: list[dict]) -> None:
     """Print differences between results of the same clusters, in half-widths of the others' 68% intervals."""
-    print("| | clusters | apart: mean | rms | most | width over the others' |\n|---|---|---|---|---|---|")
+    print("| | clusters | difference: mean | rms | largest | relative width |\n|---|---|---|---|---|---|")
     for way in WAYS:
         mine, theirs = ({row["number"]: row for row in some if row["way"] == way} for some in (rows, others))
         for name in ("M2500", "M500"):
@@ -228,7 +228,10 @@ def print_agreement(rows: list[dict], others: list[dict]) -> None:
 
 def print_table(rows: list[dict]) -> None:
     """Print bias, scatter and coverage of the results."""
-    print("| | clusters | refused | median | mean over truth | scatter | half of 68% | holds truth |")
+    print(
+        "| over truth | clusters | refused | median | mean | scatter | half of 68% "
+        "| 68% interval holds truth |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for way in WAYS:
         own = [row for row in rows if row["way"] == way]

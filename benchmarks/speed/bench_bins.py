@@ -31,7 +31,7 @@ SEED = 20260101
 
 
 def made_cluster(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts of an elliptical beta-model on a background, the background, and a mask with a gap and holes."""
+    """Counts of an elliptical beta model on a background, the background, and a mask with a gap and holes."""
     rng = np.random.default_rng(SEED)
     y, x = np.indices((side, side)) - side / 2
     shape = (1 + (y**2 + (1.3 * x) ** 2) / (side / 12) ** 2) ** -1.5
@@ -83,7 +83,7 @@ def table_of(
     """Print a row for each method and S/N."""
     head = (
         "method", "S/N", "bins", "seconds", "live pixels in a bin", "S/N over target: 5%, median, 95%",
-        "its scatter", "0 to 15% above", "the same without single pixels", "elongation (median)",
+        "its scatter", "0 to 15% above", "without single pixels", "elongation (median)",
     )  # fmt: skip
     print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for target in targets:
@@ -159,7 +159,7 @@ def fits_against_truth(seeds: int) -> None:
         "kT: mean pull",
         "scatter",
         "within 68%",
-        "of neighbours: correlation",
+        "neighbours: correlation",
         "norm/truth",
     )
     print(f"\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")

@@ -87,7 +87,7 @@ def waiting(pool: Pool) -> list[float]:
 def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
     """CPU times of the master for each chunk size, under MPI; empty lists on the worker."""
     world = detect_world()
-    costs: dict[str, list[float]] = {"us_per_chunk": [], "bytes_kept_per_region": []}
+    costs: dict[str, list[float]] = {"us_per_chunk": []}
     requeue_order.ChunkSize = FixedSize  # type: ignore[assignment,misc]
     n_most = min(n_chunks * SIZES[-1], 2_000_000)
     regions = np.zeros(n_most, REGION_DTYPE)
@@ -101,7 +101,7 @@ def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
             FixedSize.size = size
             n = min(n_chunks * size, n_most)
             best = np.inf
-            for repeat in range(6):
+            for _ in range(6):
                 path = folder / "store.h5"
                 with ResultsStore.create(path, regions=regions[:n], fingerprint="x", settings={}) as store:
                     ledger = StoreLedger(store, regions)
@@ -111,7 +111,6 @@ def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
                     used = time.thread_time() - start - idle[0]
                 assert (read_store(path).status == Status.DONE).all()
                 best = min(best, used / (n / size))
-                del repeat
             costs["us_per_chunk"].append(1e6 * best)
     return costs
 

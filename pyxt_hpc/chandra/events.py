@@ -198,7 +198,7 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
                 return None
             values = data.field(names[name] - 1).astype(dtype)
             if values.shape != (len(data),):
-                raise ValueError(f"column {name} has not one number a row")
+                raise ValueError(f"column {name} does not have one number per row")
             return values
 
         return EventList(
@@ -287,7 +287,7 @@ def _check_instrument(header: fits.Header, path: Path) -> None:
         if found != expected:
             raise DamagedFile(
                 f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file, "
-                "which is all that can be used here"
+                "and only these can be used"
             )
 
 

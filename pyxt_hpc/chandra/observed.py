@@ -15,8 +15,7 @@ if TYPE_CHECKING:  # astropy is slow to import, and ranks that make circles writ
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 
-_MAX_TEXT = 67
-"""Strings up to this number of characters fit into one card of a header."""
+_CARD_TEXT = 68  # characters between the quotes of one card, by the FITS standard (section 4.2.1)
 
 Cards = dict[str, tuple[str | float, str]]
 """Value and comment of each keyword."""
@@ -51,10 +50,15 @@ def _known(text: str) -> str:
     return text if _ISO.fullmatch(text) else ""
 
 
+def goes_on(text: str) -> bool:
+    """Whether a string does not fit into one card of a header, where each ``'`` in it is written twice."""
+    return len(text.replace("'", "''")) > _CARD_TEXT
+
+
 def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:
     """Keywords of all observations of a cluster; dates are included only if they are known for all."""
     obsids = ",".join(one.obsid for one in observed)
-    long = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE")} if len(obsids) > _MAX_TEXT else {}
+    long = {"LONGSTRN": ("OGIP 1.0", "long strings continue in CONTINUE")} if goes_on(obsids) else {}
     cards: Cards = {
         **long,
         "OBJECT": (name, "cluster"),

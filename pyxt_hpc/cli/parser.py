@@ -27,7 +27,7 @@ from pyxt_hpc.cli.commands import (
     spectra,
 )
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import quoted, shown, suggestion
+from pyxt_hpc.files.quoting import MAX_WORD, quoted, shown, suggestion
 from pyxt_hpc.version import __version__
 
 HEADINGS = {
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         ConfigError
             Always.
         """
-        self._refuse(" ".join(shown(word) for word in message.split(" ")))
+        self._refuse(" ".join(shown(word, MAX_WORD) for word in message.split(" ")))
 
     def _refuse(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}: see {self.prog} --help")

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +13,25 @@ from astropy.wcs import WCS
 from numpy.typing import ArrayLike
 
 from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.cluster.arguments import checked, pair, pool_or_this_process, whole_number
 from pyxt_hpc.cluster.fitting import fit_configured
 from pyxt_hpc.cluster.mass import Mass
 from pyxt_hpc.cluster.profile import Profile
 from pyxt_hpc.cluster.region import RegionFit, region_line
 from pyxt_hpc.cluster.results import FitResults
-from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
+from pyxt_hpc.cluster.sky_map import OF_MAPS, SkyMap, map_in_memory, map_of
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
+from pyxt_hpc.config.parsers import Integer
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.brightness.sky import SkyBrightness, sky_brightness
 from pyxt_hpc.fit.inputs import (
+    OF_FITS,
     check_bundle,
     config_of,
     read_cluster_bundle,
     read_region_map,
+    warn_of_changed_settings,
     with_settings,
 )
 from pyxt_hpc.fit.region_map import RegionMap
@@ -35,7 +39,6 @@ from pyxt_hpc.fit.single.one_region import fit_one_region
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
-from pyxt_hpc.parallel.pools.serial import SerialPool
 from pyxt_hpc.profiles.analysis import ProfileOptions, analyse
 from pyxt_hpc.profiles.mass.estimate import MassOptions, mass_problem, prepare_sampling, sample_mass
 from pyxt_hpc.profiles.mass.models import WAYS
@@ -45,6 +48,8 @@ from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.bins.scale_map import make_region_map
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_store as read_store
+
+_SEED = Integer(0, 2**31 - 1)
 
 
 class Cluster:
@@ -107,7 +112,7 @@ class Cluster:
     @property
     def bins(self) -> np.ndarray:
         """Number (ny, nx) int32 of the circle centred at each pixel, or of the bin that holds it; 0: none."""
-        return self._region_map.index
+        return self._region_map.index.copy()
 
     @cached_property
     def _region_map(self) -> RegionMap:
@@ -134,7 +139,7 @@ class Cluster:
         bundle = self.bundle
         stored = read_store(self._results_path)
         check_bundle(stored, bundle, self._results_path, self.config)
-        return FitResults(stored, bundle, lambda: self._region_map)
+        return FitResults(stored, bundle, partial(_region_map_of, self))
 
     def regions(self, resolution: int = 2) -> np.ndarray:
         """Regions that ``fit-spectra --resolution`` fits.
@@ -156,7 +161,7 @@ class Cluster:
 
     def map(self, name: str = "temperature", paint: str = "block", **settings: object) -> SkyMap:
         """Map of the fits, as from ``pyxt-hpc make-maps``; arguments and errors as for `make_map`."""
-        return self._map(with_settings(self.config, settings), name, paint)
+        return self._map(with_settings(self.config, settings, OF_MAPS), name, paint)
 
     def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
         return map_of(read_fitted_regions(config), name, paint)
@@ -177,8 +182,8 @@ class Cluster:
             If there is no such region, no observation saw enough of it, or a setting is unknown or out of
             range.
         """
-        config = with_settings(self.config, settings)
-        region = self._region_map.numbered(np.array([number]), self._index_map)
+        config = with_settings(self.config, settings, OF_FITS)
+        region = self._region_map.numbered(np.array([whole_number("region", number)]), self._index_map)
         one = fit_one_region(self.bundle, config, region, self._sky)
         return RegionFit(self.name, one, region_line(one, self.bundle, config))
 
@@ -188,13 +193,14 @@ class Cluster:
         Parameters
         ----------
         ra, dec
-            Right ascension and declination [deg], ICRS.
+            Right ascension and declination [deg] or as angles with a unit, ICRS.
 
         Raises
         ------
         ConfigError
             If the position is outside the images, or there is no region.
         """
+        ra, dec = (float(Quantity(angle, "deg").value) for angle in (ra, dec))
         col, row = (float(at) for at in self.wcs.wcs_world2pix(ra, dec, 0))
         ny, nx = self.bundle.mask.shape
         # In this form, NaN also raises the error.
@@ -215,11 +221,11 @@ class Cluster:
 
     def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
         """Fit regions with the settings of this cluster; arguments as for `fit_spectra`; writes no file."""
-        config = with_settings(self.config, settings)
+        config = with_settings(self.config, settings, OF_FITS)
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
         if np.ndim(regions) == 2:
             return fitted  # with the map of the given bins
-        return replace(fitted, region_map=lambda: self._region_map)
+        return replace(fitted, region_map=partial(_region_map_of, self))
 
     def profile(
         self,
@@ -270,19 +276,20 @@ class Cluster:
             If centre, sector or counts leave no data for a profile.
         """
         options = ProfileOptions(
-            centre=center,
+            centre=str(center),
             elliptical=elliptical,
-            sector=_pair(sector),
-            band_keV=(float(band[0]), float(band[1])),
+            sector=None if sector is None else pair("sector", sector),
+            band_keV=pair("band", band),
             counts=counts,
             signal_to_noise=signal_to_noise,
             r_max=r_max,
-            edge=_pair(edge),
+            edge=None if edge is None else pair("edge", edge),
             smoothing=smoothing,
-            draws=draws,
-            seed=seed,
+            draws=checked("draws", draws, Integer(2, 100_000)),
+            seed=checked("seed", seed, _SEED),
         )
-        return Profile(analyse(self.bundle, with_settings(self.config, settings), options))
+        config = with_settings(self.config, settings, (*OF_FITS, *OF_MAPS))
+        return Profile(analyse(self.bundle, config, options))
 
     def mass(
         self,
@@ -325,13 +332,17 @@ class Cluster:
             If there are too few annuli, or no model near the data is in hydrostatic equilibrium.
         """
         options = MassOptions(
-            ways=tuple(ways),
+            ways=(ways,) if isinstance(ways, str) else tuple(ways),
             core=core,
-            ensembles=ensembles,
-            sampler=SamplerOptions(max_steps=max_steps, seed=seed),
+            ensembles=checked("ensembles", ensembles, Integer(1, 64)),
+            sampler=SamplerOptions(
+                max_steps=checked("max_steps", max_steps, Integer(1, 10**7)),
+                seed=checked("seed", seed, _SEED),
+            ),
         )
+        pool = pool_or_this_process(pool)
         if profile is None:
-            tag = ProfileOptions(sector=_pair(sector)).tag
+            tag = ProfileOptions(sector=None if sector is None else pair("sector", sector)).tag
             annuli, abundance = read_annuli(self.config, self.bundle, tag)
         else:
             tag = profile.analysis.options.tag
@@ -341,7 +352,7 @@ class Cluster:
         problem = mass_problem(self.bundle, self.config, annuli, abundance, options)
         with tempfile.TemporaryDirectory() as directory:
             sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
-            found = sample_mass(sampling, pool or SerialPool())
+            found = sample_mass(sampling, pool)
         assert found is not None, "MPI ranks come with the command line"
         return Mass(self.name, found, tag, made_from(self.bundle, self.config))
 
@@ -359,8 +370,9 @@ class Cluster:
         )
 
 
-def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
-    return None if values is None else (float(values[0]), float(values[1]))
+def _region_map_of(cluster: Cluster) -> RegionMap:
+    """Map from which regions are chosen; unlike a lambda, it can be pickled with results."""
+    return cluster._region_map
 
 
 class _OpenedBundle(Cluster):
@@ -384,7 +396,9 @@ class _OpenedBundle(Cluster):
         return make_region_map(self.bundle, self.config)[0]
 
     def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
-        return map_in_memory(config, self.results, name, paint)
+        results = self.results
+        warn_of_changed_settings(results.stored, self.bundle, self._results_path, config)
+        return map_in_memory(config, results, name, paint)
 
 
 def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:

@@ -15,7 +15,7 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.fit.region_map import RegionMap
-from pyxt_hpc.maps.catalogue import map_named
+from pyxt_hpc.maps.catalogue import ALIASES, map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.kinds.quantities import CIRCLES, SUFFIX
 from pyxt_hpc.maps.painting.paint import paint_blocks
@@ -24,6 +24,9 @@ from pyxt_hpc.stages.bins.scale_map import signal_to_noise_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+OF_MAPS = ("maps",)
+"""Sections of the configuration with the settings of maps, for `with_settings`."""
 
 _ENDINGS = (".fits", ".fit", ".fts", ".fits.gz")
 
@@ -90,14 +93,16 @@ class SkyMap:
             Axes, preferably with ``projection=map.wcs``; None: new axes of pyplot, which notebooks show
             automatically.
         """
-        from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on
+        from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on, frame_of
         from pyxt_hpc.plots.write_products import scene_of
 
+        picture, scene = Picture.of(self._product), scene_of(self._regions)
         if axes is None:
             from matplotlib import pyplot as plt
 
-            axes = plt.figure(figsize=(7.2, 6.0)).add_axes((0.125, 0.09, 0.68, 0.85), projection=self.wcs)
-        draw_picture_on(axes, Picture.of(self._product), scene_of(self._regions))
+            size, box = frame_of(picture, scene)
+            axes = plt.figure(figsize=size).add_axes(box, projection=self.wcs)
+        draw_picture_on(axes, picture, scene)
         return axes
 
     def write(self, path: str | os.PathLike[str]) -> Path:
@@ -137,6 +142,7 @@ class SkyMap:
 
 def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
     """Map of fitted regions; arguments and errors as for `make_map`."""
+    name = ALIASES.get(name, name)
     product, *others = map_named(regions, name, paint)
     quantity = partial(Quantity, unit=Unit(product.unit, format="fits"), dtype=np.float32)
     suffix = "" if product.path == regions.layout.map(name) else SUFFIX[paint]
@@ -192,7 +198,7 @@ def make_map(
     if results.bundle is None:
         raise ConfigError("results without a bundle have no position on the sky: take them from a Cluster")
     return map_in_memory(
-        with_settings(config_of(results.bundle, results.settings), settings), results, name, paint
+        with_settings(config_of(results.bundle, results.settings), settings, OF_MAPS), results, name, paint
     )
 
 

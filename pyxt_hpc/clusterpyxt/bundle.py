@@ -32,7 +32,7 @@ from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.crop_data import assemble, events_by_pixel
 
 AREA_OF = "ClusterPyXT's masks: one area for the whole field, no vignetting"
-_HINT = "ClusterPyXT made it; copy it again"
+HINT = "ClusterPyXT made it; copy it again"
 _SAME_SCALE = 0.02
 
 
@@ -82,10 +82,10 @@ def find_products(old: ClusterpyxtLayout, obsids: tuple[str, ...]) -> tuple[Obse
 
 def read_plane(path: Path, what: str) -> tuple[NDArray[np.float64], WCS]:
     """Read an image (ny, nx) with its sky coordinates. Raises MissingInput, DamagedFile."""
-    with open_fits(path, what, _HINT) as hdus:
+    with open_fits(path, what, HINT) as hdus:
         values, wcs = hdus[0].data, WCS(hdus[0].header).celestial
         if values is None or values.ndim != 2 or list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
-            raise DamagedFile(f"{path}: expected a {what} with sky coordinates (RA---TAN, DEC--TAN); {_HINT}")
+            raise DamagedFile(f"{path}: expected a {what} with sky coordinates (RA---TAN, DEC--TAN); {HINT}")
         return values.astype(float), wcs
 
 
@@ -103,7 +103,7 @@ def bundle_of(config: ClusterConfig, old: ClusterpyxtLayout) -> tuple[Bundle, li
     values, wcs = read_plane(old.combined_mask, "mask")
     scale = proj_plane_pixel_scales(wcs) * 3600.0
     if abs(scale[0] / scale[1] - 1.0) > 1e-6:
-        raise DamagedFile(f"{old.combined_mask}: its pixels are no squares; {_HINT}")
+        raise DamagedFile(f"{old.combined_mask}: its pixels are not square; {HINT}")
     grid = SkyGrid(wcs, (values.shape[0], values.shape[1]), float(scale[0]))
     findings: list[str] = []
     observations = []
@@ -119,8 +119,8 @@ def bundle_of(config: ClusterConfig, old: ClusterpyxtLayout) -> tuple[Bundle, li
     if check_regular(old.combined_counts):
         theirs, ours = read_plane(old.combined_counts, "image of counts")[0].sum(), bundle.counts.sum()
         findings.append(
-            f"{old.combined_counts.name} has {theirs:.0f} counts; outside the sources, and each on its own "
-            f"pixel, they are {ours}"
+            f"{old.combined_counts.name} has {theirs:.0f} counts, the bundle {ours}: without sources, and "
+            "each event in the pixel of its own coordinates"
         )
     return bundle, findings
 
@@ -180,18 +180,18 @@ def _mask_on(grid: SkyGrid, path: Path) -> NDArray[np.bool_]:
 def _exposure(old: ClusterpyxtLayout, files: ObservationProducts, events: EventList) -> float:
     path = old.exposure_time(files.obsid)
     if check_regular(path):
-        lines = read_text(path, _HINT).split()
+        lines = read_text(path, HINT).split()
         try:
-            seconds = float(lines[0])
+            source, seconds = path, float(lines[0])
         except (IndexError, ValueError):
-            raise DamagedFile(f"{path}: expected the exposure in seconds; {_HINT}") from None
+            raise DamagedFile(f"{path}: expected the exposure in seconds; {HINT}") from None
     else:
         known = exposure_s(events.header)
         if known is None:
-            raise DamagedFile(f"{files.events}: its header has no EXPOSURE; {_HINT}")
-        seconds = known
+            raise DamagedFile(f"{files.events}: its header has no EXPOSURE; {HINT}")
+        source, seconds = files.events, known
     if not 0 < seconds < np.inf:
-        raise DamagedFile(f"{files.events}: the exposure is {seconds:g} s, expected more than 0; {_HINT}")
+        raise DamagedFile(f"{source}: the exposure is {seconds:g} s, expected more than 0; {HINT}")
     return seconds
 
 
@@ -210,7 +210,7 @@ def _background_scale(
     high, blank = (_high_counts(e, grid) for e in (events, background))
     if not high or not blank:
         empty = files.background if high else files.events
-        raise EmptySelection(f"{empty}: no 9.5-12 keV count in the crop: the background cannot be scaled")
+        raise EmptySelection(f"{empty}: no 9.5-12 keV counts in the crop: the background cannot be scaled")
     counted = high / blank
     times = old.data_time(files.obsid), old.background_time(files.obsid)
     if not all(map(check_regular, times)):
@@ -218,13 +218,13 @@ def _background_scale(
     data, back = map(_load, times)
     live = (data > 0) & (back > 0) if data.shape == back.shape else np.zeros(0, bool)
     if not live.any():
-        raise DamagedFile(f"{times[0]}, {times[1].name}: have no effective times in common; {_HINT}")
+        raise DamagedFile(f"{times[0]}, {times[1].name}: have no effective times in common; {HINT}")
     used = float(np.median(data[live] / back[live]))
     if abs(used / counted - 1.0) < max(_SAME_SCALE, 3.0 * (1.0 / high + 1.0 / blank) ** 0.5):
         return used, []
     return used, [
-        f"ObsID {files.obsid}: ClusterPyXT subtracted the background times {used:.4g}; the 9.5-12 keV "
-        f"counts of its events say {counted:.4g}"
+        f"ObsID {files.obsid}: ClusterPyXT scaled the background by {used:.4g}; the 9.5-12 keV counts of its "
+        f"events give {counted:.4g}"
     ]
 
 
@@ -238,16 +238,16 @@ def _load(path: Path) -> NDArray[np.float64]:
         with system_errors(path):
             return np.asarray(np.load(path, allow_pickle=False), float)
     except (ValueError, EOFError) as error:
-        raise DamagedFile(f"{path}: is no array of numpy ({str(error).splitlines()[0]}); {_HINT}") from None
+        raise DamagedFile(f"{path}: is not a numpy array ({str(error).splitlines()[0]}); {HINT}") from None
 
 
 def read_radii(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Read ClusterPyXT's radii (ny, nx), including NaN. Raises MissingInput, DamagedFile."""
-    with open_fits(path, "scale map", _HINT) as hdus:
+    with open_fits(path, "scale map", HINT) as hdus:
         values = hdus[0].data
         if values is None or values.shape != shape:
             raise DamagedFile(
                 f"{path}: its image is {'missing' if values is None else values.shape}, expected "
-                f"{shape} as the mask has"
+                f"{shape} as the mask has; {HINT}"
             )
         return values.astype(float)

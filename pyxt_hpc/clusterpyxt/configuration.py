@@ -122,8 +122,8 @@ def _take(found: ClusterpyxtConfig, key: str, text: str, ours: str, given: Mappi
                 found.changed.append(f"{key} = {number:g} cm^-2 becomes {text}, in 1e22 cm^-2")
         elif number > 0:
             found.changed.append(
-                f"{key} = {text} is taken in 1e22 cm^-2; ClusterPyXT's fits divided it by 1e22, so they were "
-                "made practically without absorption"
+                f"{key} = {text} is taken to be in 1e22 cm^-2; ClusterPyXT's fits divided it by 1e22, so "
+                "they were made practically without absorption"
             )
     if ours in given:
         return

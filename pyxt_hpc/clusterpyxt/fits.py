@@ -48,10 +48,10 @@ def read_fits(paths: Iterable[Path]) -> ClusterpyxtFits:
         try:
             lines = list(csv.reader(text.splitlines()))
         except csv.Error as error:
-            raise DamagedFile(f"{path}: is no CSV file ({one_line(str(error))})") from None
+            raise DamagedFile(f"{path}: is not a CSV file ({one_line(str(error))})") from None
         if not lines or tuple(lines[0]) != CSV_COLUMNS:
             raise DamagedFile(
-                f"{path}: is no table of ClusterPyXT, which begins with {','.join(CSV_COLUMNS)}"
+                f"{path}: is not a table of ClusterPyXT, which begins with {','.join(CSV_COLUMNS)}"
             )
         files.append(path)
         for line in filter(None, lines[1:]):

@@ -22,7 +22,7 @@ from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane
-from pyxt_hpc.clusterpyxt.bundle import bundle_of, read_plane, read_radii
+from pyxt_hpc.clusterpyxt.bundle import HINT, bundle_of, read_plane, read_radii
 from pyxt_hpc.clusterpyxt.choices import choices_as
 from pyxt_hpc.clusterpyxt.configuration import ClusterpyxtConfig, find_config, read_clusterpyxt_config
 from pyxt_hpc.clusterpyxt.fits import read_fits
@@ -176,7 +176,9 @@ class _Import:
             )
             return
         self._place(path, to, small=True)
-        self.done.taken.append(f"{path.relative_to(self.source.cluster_dir)}: {len(region.shapes)} shapes")
+        self.done.taken.append(
+            f"{path.relative_to(self.source.cluster_dir)}: {several(len(region.shapes), 'shape')}"
+        )
 
     def _two_frames(self) -> tuple[WCS, WCS] | None:
         """Sky pixels of the merged image and of the first observation; None if they agree.
@@ -187,8 +189,8 @@ class _Import:
         events = events or self.source.cleaned_events(self.old.obsids[0])
         if not check_regular(self.source.merged_brightness) or not check_regular(events):
             raise MissingInput(
-                "it is in physical coordinates, which are those of "
-                f"{self.source.merged_brightness.name} or of an event file that is not there: save it in fk5"
+                "it is in physical coordinates, but the files that define them are not all there "
+                f"({self.source.merged_brightness.name} and events of level 2): save it in fk5"
             )
         merged, first = _physical_frame(self.source.merged_brightness), read_sky_wcs(events)
         at = np.array([4096.5]), np.array([4096.5])
@@ -305,7 +307,8 @@ class _Import:
                 self.done.missing.append(f"fits: {path.name}")
         if fits.unreadable or fits.repeated:
             self.done.changed.append(
-                f"fits: {fits.unreadable} lines are unreadable, {fits.repeated} replaced by a later line"
+                f"fits: {several(fits.unreadable, 'line')} unreadable, {several(fits.repeated, 'line')} "
+                "replaced by a later line of the same region"
             )
         if not len(fits.rows):
             return
@@ -325,8 +328,8 @@ class _Import:
         )
         if stored.without_circle or stored.unknown:
             self.done.missing.append(
-                f"fits: {stored.without_circle} are centred in a source or off the field, "
-                f"{stored.unknown} of regions that the scale map has not"
+                f"fits: {stored.without_circle} centred in a source or off the field, {stored.unknown} of "
+                "regions that are not in the scale map"
             )
 
     def _image(self, path: Path, otherwise: NDArray) -> NDArray:
@@ -335,7 +338,9 @@ class _Import:
             return otherwise
         image, _ = read_plane(path, "image")
         if image.shape != otherwise.shape:
-            raise DamagedFile(f"{path}: has not the shape of the mask: copy it again")
+            raise DamagedFile(
+                f"{path}: its image is {image.shape}, expected {otherwise.shape} as the mask has; {HINT}"
+            )
         return image
 
     def _tell_radii(self, radii: TakenRadii, kind: str) -> None:
@@ -384,7 +389,7 @@ def _physical_frame(image: Path) -> WCS:
 
     Raises MissingInput if the image has no physical coordinates.
     """
-    with open_fits(image, "merged image", "ClusterPyXT made it; copy it again") as hdus:
+    with open_fits(image, "merged image", HINT) as hdus:
         header = hdus[0].header.copy()
     wcs = WCS(header).celestial
     try:

@@ -59,12 +59,12 @@ class ClusterConfig:
     name: str = _info(parsers.cluster_name, "name of the cluster and of its folder in the data directory")
     observation_ids: tuple[str, ...] = _info(
         parsers.observation_ids,
-        "comma-separated, from the Chandra archive (cda.harvard.edu/chaser), e.g. 4940, 4941",
+        "ObsIDs from the Chandra archive (cda.harvard.edu/chaser), separated by commas, e.g. 4940, 4941",
     )
-    redshift: float = _info(Number(0.0, 3.0), "from NED (ned.ipac.caltech.edu)")
+    redshift: float = _info(Number(0.0, 3.0), "the cluster's redshift, from NED (ned.ipac.caltech.edu)")
     nH: float = _info(
         ColumnDensity(0.0, 10.0, _COLUMN.unit, ", e.g. 0.0348"),
-        "Galactic column, e.g. 0.0348, from HEASARC's nH tool (HI4PI)",
+        "Galactic hydrogen column, e.g. 0.0348, from HEASARC's nH tool (HI4PI)",
         name="hydrogen_column_density",
     )
     abundance: float = _info(
@@ -76,7 +76,7 @@ class ClusterConfig:
         "50",
         name="signal_to_noise_threshold",
     )
-    data_directory: Path = _info(Path, "holds the cluster's folder; relative to this file", ".")
+    data_directory: Path = _info(Path, "contains the cluster's folder; relative to this file", ".")
 
     last_step_completed: int = _processing(Integer(0, 7), "a key of ClusterPyXT; read, but not used", "0")
     parallel_processing: bool = _processing(
@@ -85,7 +85,7 @@ class ClusterConfig:
     num_cpus: int = _processing(Integer(0, 4096), "number of processes; 0: all cores of this machine", "0")
     backend: str = _processing(
         choice("auto", "ciao", "builtin"),
-        "does stages 1 to 3: ciao, builtin, or auto: CIAO if it is found and raw data or responses need it",
+        "tools of stages 1 to 3: ciao; builtin; auto: CIAO, if it is found and raw data or responses need it",
         "auto",
     )
     arf_files: str = _processing(
@@ -93,10 +93,10 @@ class ClusterConfig:
         "path of the ARFs in the cluster's folder; {obsid} stands for the ObsID",
         "{obsid}/{obsid}.arf",
     )
-    rmf_files: str = _processing(str, "path of the RMFs", "{obsid}/{obsid}.rmf")
+    rmf_files: str = _processing(str, "path of the RMFs, as for the ARFs", "{obsid}/{obsid}.rmf")
     response_places: int = _processing(
         Integer(1, 32),
-        "number of places, on the chips of each kind, where responses are made; a pixel takes the nearest",
+        "number of places, on the chips of each kind, where responses are made; a pixel uses the nearest",
         "1",
     )
 
@@ -119,15 +119,18 @@ class ClusterConfig:
     )
     blank_sky: str = _ciao(
         choice("blanksky", "stowed", "region"),
-        "background: blanksky; stowed: of the detector out of focus; region: of background.reg",
+        "blanksky: CALDB's blank-sky events; stowed: its events of the stowed detector; region: the "
+        "observation's own events in background.reg",
         "blanksky",
     )
     detection: str = _ciao(
-        choice("builtin", "wavdetect"), "method by which propose-regions finds point sources", "builtin"
+        choice("builtin", "wavdetect"),
+        "how propose-regions finds point sources: builtin or wavdetect",
+        "builtin",
     )
     flare_filter: str = _ciao(
         choice("builtin", "deflare"),
-        "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
+        "builtin; deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
         "builtin",
     )
 
@@ -139,12 +142,13 @@ class ClusterConfig:
     )
     minimum_radius: float = _binning(
         parsers.minimum_radius,
-        "radius in pixels of a circle whose area each bin has at least; psf: of 90% of a point source there",
+        "smallest radius in pixels of a circle, or of the circle with a bin's area; psf: radius with 90% of "
+        "a point source",
         "0",
     )
     signal_to_noise_of: str = _binning(
         choice("net", "counts"),
-        "circles: S/N of the net counts, or of all counts, as ClusterPyXT has it since 2022",
+        "circles: net: S/N of the net counts; counts: of all counts, as in ClusterPyXT since 2022",
         "net",
     )
     smallest: int = _binning(
@@ -158,18 +162,20 @@ class ClusterConfig:
     )
     constraint: float = _binning(
         Number(0.0, 100.0),
-        "contour: greatest distance of a pixel from its bin's centroid, over the radius of a circle with the "
-        "bin's area; 0: no limit",
+        "contour: greatest distance of a pixel from its bin's centroid, divided by the radius of a circle "
+        "with the bin's area; 0: no limit",
         "2",
     )
     smoothing_signal_to_noise: float = _binning(
-        Number(0.0, 1000.0), "contour: S/N of the circles that smooth the image; 0: that of the bins", "0"
+        Number(0.0, 1000.0),
+        "contour: S/N of the circles that smooth the image; 0: the same S/N as for the bins",
+        "0",
     )
     grid_side: int = _binning(Integer(1, 10**4, "pixel"), "grid: side of the squares", "16")
     centre: tuple[float, float] | None = _binning(
         parsers.centre, "annuli: peak (of the smoothed image), or RA, Dec in degrees", "peak"
     )
-    axis_ratio: float = _binning(Number(0.05, 1.0), "annuli: minor over major axis; 1: circles", "1")
+    axis_ratio: float = _binning(Number(0.05, 1.0), "annuli: ratio of minor to major axis; 1: circles", "1")
     position_angle: float = _binning(
         Number(-360.0, 360.0, "deg"), "annuli: angle of the major axis from north to east", "0"
     )
@@ -194,7 +200,7 @@ class ClusterConfig:
     absorption: str = _spectral(choice("phabs", "tbabs"), "absorption model: phabs or tbabs", "phabs")
     abundance_table: str = _spectral(
         choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
-        "XSPEC's name of the abundance table; angr = Anders & Grevesse 1989",
+        "XSPEC's name of the table: angr (Anders & Grevesse 1989), aspl, feld, aneb, grsa, wilm or lodd",
         "angr",
     )
     minimum_exposure_fraction: float = _spectral(
@@ -204,7 +210,7 @@ class ClusterConfig:
     )
     statistic: str = _spectral(
         choice("wstat", "cstat", "chi2gehrels"),
-        "wstat; cstat: background taken as known; chi2gehrels: background subtracted; biased, for comparison",
+        "wstat; cstat: background taken as known; chi2gehrels: background subtracted, biased, for comparison",
         "wstat",
     )
     spectral_grouping: str = _spectral(
@@ -260,10 +266,12 @@ class ClusterConfig:
             if low >= high
         ]
         if self.bin_method == "file" and self.bin_file == "none":
-            wrong.append("[binning] method is file, but no file is given: name one")
+            wrong.append(
+                "[binning] method is file, but the key file is none: give a label image or DS9 regions"
+            )
         if self.signal_to_noise_of == "counts" and (self.bin_method != "circles" or self.minimum_radius):
             wrong.append(
-                "[binning] signal_to_noise_of = counts is for circles without a minimum_radius: leave one out"
+                "[binning] signal_to_noise_of = counts is for circles without minimum_radius: leave one out"
             )
         if self.smallest and self.largest and self.smallest > self.largest:
             wrong.append(f"[binning] smallest = {self.smallest} is above largest = {self.largest}")
@@ -272,7 +280,10 @@ class ClusterConfig:
             ("hydrogen_column_density", self.free_nH, self.nH, self.nH_min, self.nH_max),
         ):
             if free and not low <= value <= high:
-                wrong.append(f"[cluster_info] {name} = {value:g} is outside its bounds {low:g} to {high:g}")
+                wrong.append(
+                    f"[cluster_info] {name} = {value:g} is outside its bounds in [spectral], {low:g} to "
+                    f"{high:g}"
+                )
         if wrong:
             raise ConfigError.of_several(str(self.path), wrong)
 
@@ -332,7 +343,7 @@ def warn_of_column(nH: float, where: str) -> None:
     """Warn in the log if an absorbing column is so dense that its unit is probably wrong."""
     if nH > _DENSE:
         log.warning(
-            "%s is %g, in 1e22 cm^-2: so dense a column is only found near the Galactic plane; for %ge20 "
+            "%s is %g, in 1e22 cm^-2: such a dense column is found only near the Galactic plane; for %ge20 "
             "cm^-2 write %g",
             where,
             nH,
@@ -381,7 +392,7 @@ def config_from(text: str, path: Path) -> ClusterConfig:
 
 
 def config_template(name: str, texts: Mapping[str, str] | None = None) -> str:
-    """Text of a new configuration file for a cluster; the user must fill in empty keys.
+    """Text of a new configuration file for a cluster; its first line names the keys that must be filled in.
 
     Parameters
     ----------
@@ -404,5 +415,7 @@ def config_template(name: str, texts: Mapping[str, str] | None = None) -> str:
         section: {name: one for name, one in keys.items() if name != "last_step_completed"}
         for section, keys in SECTIONS.items()
     }
-    lines = ini_lines(sections, {"name": name, **(texts or {})})
-    return "\n".join([f"# pyxt_hpc configuration of {name}: fill in what is empty", *lines]) + "\n"
+    texts = {"name": name, **(texts or {})}
+    empty = [one.name for one in KEYS.values() if one.is_needed and not texts.get(one.name)]
+    to_do = f": fill in {', '.join(empty)}" if empty else ""
+    return "\n".join([f"# pyxt_hpc configuration of {name}{to_do}", *ini_lines(sections, texts)]) + "\n"

@@ -13,7 +13,9 @@ SECTION = "hpc"
 SCHEDULERS = ("slurm", "pbs", "list")
 REQUEUES = ("auto", "qrerun")
 
-_memory = matching("0|[1-9][0-9]{0,6}[MG]", "M or G bytes a node, e.g. 64G, or 0 for all (SLURM)")
+_memory = matching(
+    "0|[1-9][0-9]{0,6}[MG]", "the memory of a node in M or G, e.g. 64G, or 0 for all of it (SLURM)"
+)
 _resources = matching(
     r"[a-z_]+=[A-Za-z0-9_.-]+(:[a-z_]+=[A-Za-z0-9_.-]+)*",
     "resources of a node as in -l select, e.g. model=bro",
@@ -49,10 +51,10 @@ class BatchSettings:
     )
     modules: tuple[str, ...] = _key(parsers.words, "modules to load, comma-separated", "")
     venv: str = _key(
-        parsers.printable, "virtual environment with pyxt-hpc; empty: the one that runs make-job", ""
+        parsers.printable, "virtual environment with pyxt-hpc; empty: the one in which make-job runs", ""
     )
     environment: tuple[tuple[str, str], ...] = _key(
-        parsers.environment, "environment variables of the job, lines NAME=VALUE", ""
+        parsers.environment, "environment variables of the job, one NAME=VALUE on a line", ""
     )
     launcher: tuple[str, ...] = _key(parsers.launcher, "srun or mpirun, with options", "mpirun")
     stop_margin: int = _key(
@@ -64,7 +66,7 @@ class BatchSettings:
     max_requeues: int = _key(Integer(0, 1000), "how often an unfinished job may run again", "20")
     requeue: str = _key(
         choice(*REQUEUES),
-        "qrerun, where the centre lets users call it (PBS): a job that runs again keeps its id",
+        "auto; or qrerun, where the centre lets users call it (PBS): a job that runs again keeps its id",
         "auto",
     )
     mail: str = _key(_address, "address that gets a mail when the job ends", "")

@@ -76,7 +76,7 @@ def look_up(name: str) -> ArchiveAnswers:
         row = _ask(lambda: ned.query_object(name))[0]
     except _Unanswered as error:
         raise MissingInput(
-            f"NED says nothing of {shown(name)} ({error}): without a position nothing can be looked up; give "
+            f"NED gives no position of {shown(name)} ({error}), without which nothing can be looked up; give "
             "--redshift, --nH and --obsids, or a name that NED knows, e.g. 'Abell 1795'"
         ) from None
     ra, dec = float(row["RA"]), float(row["DEC"])
@@ -119,7 +119,7 @@ def _ask(query: Callable[[], T]) -> T:
     finally:
         socket.setdefaulttimeout(before)
     if answer is None or not len(answer):
-        raise _Unanswered("it has nothing")
+        raise _Unanswered("it has no entry")
     return answer
 
 
@@ -173,10 +173,10 @@ def _observations(ra: float, dec: float) -> tuple[ArchiveObservation, ...]:
         and str(row["grating"]).strip().upper() == "NONE"
     ]
     if not found:
-        raise _Unanswered("it has no public observation by ACIS without grating there")
+        raise _Unanswered("it has no public observation with ACIS and without grating there")
     return tuple(sorted(found, key=lambda one: -one.exposure_ks))
 
 
 def _told(found: tuple[ArchiveObservation, ...]) -> str:
     total = sum(one.exposure_ks for one in found)
-    return f"{several(len(found), 'observation')} by ACIS, {total:.0f} ks"
+    return f"{several(len(found), 'observation')} with ACIS, {total:.0f} ks"

@@ -18,6 +18,13 @@ MAX_NAME = 100
 _DIRECTIVE = re.compile(r"-[A-Za-z0-9_.:@+/=,\[\]*()&|% -]*")
 
 
+def number(text: str) -> float:
+    """Parse a number; Python's ``1_0`` for 10 is refused, since it may be a slip for 1.0."""
+    if "_" in text:
+        raise ValueError(f"is {quoted(text)}, expected a number")
+    return float(text)
+
+
 @dataclass(frozen=True)
 class Number:
     """Parser of a number in a range, with a unit."""
@@ -29,7 +36,7 @@ class Number:
 
     def __call__(self, text: str) -> float:
         try:
-            value = float(text)
+            value = number(text)
         except ValueError:
             unit = f" in {self.unit}" if self.unit else ""
             raise ValueError(f"is {quoted(text)}, expected a number{unit}{self.example}") from None
@@ -43,7 +50,7 @@ class ColumnDensity(Number):
 
     def __call__(self, text: str) -> float:
         try:
-            value = float(text)
+            value = number(text)
         except ValueError:
             value = 0.0
         if 1e15 < value < float("inf"):
@@ -116,7 +123,9 @@ def cluster_name(text: str) -> str:
             f"is {quoted(text)}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795"
         )
     if len(text) > MAX_NAME:
-        raise ValueError(f"is {quoted(text)}, expected at most {MAX_NAME} letters: it begins file names")
+        raise ValueError(
+            f"is {quoted(text)}, expected at most {MAX_NAME} characters, since file names begin with it"
+        )
     return text
 
 
@@ -200,7 +209,7 @@ def environment(text: str) -> tuple[tuple[str, str], ...]:
     for line in _lines(text):
         name, equals, value = line.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
-            raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
+            raise ValueError(f"holds {quoted(line)}, expected NAME=VALUE on each line")
         found.append((name.strip(), printable(value.strip())))
     return tuple(found)
 

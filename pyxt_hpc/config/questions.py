@@ -32,7 +32,7 @@ QUESTIONS = (
         "observation_ids",
         "ObsIDs",
         "Search the Chandra archive (https://cda.harvard.edu/chaser) for the cluster's name: instrument "
-        "ACIS, grating none, status archived. Separate them by commas.",
+        "ACIS, grating none, status archived. Separate ObsIDs by commas.",
     ),
     Question(
         "redshift",
@@ -53,7 +53,7 @@ QUESTIONS = (
     Question(
         "signal_to_noise_threshold",
         "S/N of every circle",
-        "40 or 50 to begin with: 1600 or 2500 counts without background. More gives smaller errors and "
-        "larger circles.",
+        "40 or 50 to begin with, which are 1600 or 2500 counts without background. A higher S/N gives "
+        "smaller errors and larger circles.",
     ),
 )

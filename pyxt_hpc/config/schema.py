@@ -125,7 +125,7 @@ def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]
         contents.values[section], problems = read_texts(texts, sections[section], f"[{section}] ")
         contents.problems.extend(problems)
     if notes and not contents.problems:
-        log.warning("%s: %s: please rename it; the old name is read for now", path, "; ".join(notes))
+        log.warning("%s: %s: please use the new name; the former name is still read", path, "; ".join(notes))
     return contents
 
 

@@ -1,4 +1,4 @@
-"""The cluster's share of the counts in a background region, from a beta-model of the radial profile."""
+"""The cluster's share of the counts in a background region, from a beta model of the radial profile."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def cluster_share(
     row, col = _peak(counts, exposure)
     y, x = np.nonzero(region)
     radius = np.hypot(y - row, x - col)
-    # Cores, edges and subclusters farther in do not follow a beta-model; their many counts would dominate.
+    # Cores, edges and subclusters farther in do not follow a beta model; their many counts would dominate.
     beyond = _MIN_RADIUS * float(radius.min())
     profile = fit_profile(counts, exposure, (row, col), beyond=beyond, min_background=min_background)
     weight = exposure[region].astype(np.float64)

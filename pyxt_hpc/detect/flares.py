@@ -65,7 +65,7 @@ def check_quiet(cleaning: FlareCleaning) -> None:
     if cleaning.bins_kept < _MIN_GOOD:
         raise EmptySelection(
             f"only {cleaning.bins_kept:.1%} of the bins of the light curve are quiet, "
-            f"{cleaning.share_kept:.1%} of its time (mean {cleaning.mean:.3g}, sigma of a bin "
+            f"or {cleaning.share_kept:.1%} of its time (mean {cleaning.mean:.3g}, sigma of a bin "
             f"{cleaning.sigma:.2g} count/s)"
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
-from scipy.ndimage import binary_opening, gaussian_filter, label
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label
 from scipy.optimize import minimize
 
 from pyxt_hpc.chandra.sky.fov import Polygons, distance_outside
@@ -238,7 +238,10 @@ class _Emission:
     def of(cls, images: FieldImages, sources: tuple[DetectedSource, ...]) -> "_Emission":
         seen = images.exposure > 0
         if not seen.any():
-            raise EmptySelection("the merged exposure map is 0 everywhere: no chip in use saw the sky")
+            raise EmptySelection(
+                "the merged exposure map is 0 everywhere: no chip in use has exposure; see which chips were "
+                "on"
+            )
         clear = seen & ~_covered(images.counts.shape, sources)
         exposure = np.where(clear, images.exposure, 0.0)
         counts = np.where(clear, images.counts, 0.0)
@@ -259,12 +262,14 @@ class _Emission:
             )
             <= _MIN_HALF_WIDTH
         )
-        parts, _ = label(binary_opening(significant, disc))
+        # Beyond the image nothing is known: the emission is not narrow because the image ends.
+        wide = binary_dilation(binary_erosion(significant, disc, border_value=1), disc)
+        parts, _ = label(wide)
         if highest < _PEAK_SIGMA or not parts[peak]:
             raise EmptySelection(
-                f"no extended emission found: its peak has {max(highest, 0.0):.1f} sigma, expected "
-                f"{_PEAK_SIGMA:g}; draw the crop box and exclude.reg in DS9, or check the observations' "
-                "position"
+                f"no extended emission found: the peak of the image has {max(highest, 0.0):.1f} sigma, "
+                f"expected at least {_PEAK_SIGMA:g} in an area {2 * _MIN_HALF_WIDTH} pixels wide; draw the "
+                "crop box and exclude.reg in DS9, or check the position of the observations"
             )
         return cls(peak, parts == parts[peak], net, seen)
 

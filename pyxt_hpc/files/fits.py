@@ -27,7 +27,7 @@ from astropy.utils.exceptions import AstropyWarning
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.system_errors import as_pyxt_error, error_number, system_errors
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, replacing, with_gz
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,12 @@ _BEGINNING = b"SIMPLE  ="
 def open_fits(
     path: Path, what: str, hint: str, *, ours: bool = False, first: bool = True
 ) -> Iterator[fits.HDUList]:
-    """Open a FITS file (also ``.gz``) for reading.
+    """Open a FITS file for reading; a file of another program may be compressed (``.gz``).
 
     Parameters
     ----------
     path : Path
+        If this file does not exist, the compressed file ``path.gz`` is read, as CFITSIO does.
     what : str
         Kind of the file, for messages ("event file").
     hint : str
@@ -69,7 +70,7 @@ def open_fits(
         The file is not FITS, is truncated, cannot be read, or is ours and does not match its checksum; also
         for any reading error raised inside the ``with`` block, so read the data there.
     """
-    path = Path(path)
+    path = Path(path) if ours else with_gz(Path(path))
     if not check_regular(path):
         raise MissingInput(f"{path}: {what} not found; {hint}")
     try:
@@ -112,7 +113,7 @@ def check_whole(path: Path, what: str, hint: str) -> None:
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path}: {what} is damaged ({error}); {hint}") from None
     if beginning != _BEGINNING or n_bytes % 2880:
-        raise DamagedFile(f"{path}: {what} is not FITS, or not all of it ({n_bytes} bytes unpacked); {hint}")
+        raise DamagedFile(f"{path}: {what} is not FITS, or is truncated ({n_bytes} bytes unpacked); {hint}")
 
 
 def _is_packed(path: Path) -> bool:
@@ -200,7 +201,7 @@ def _judge(without: int, wrong: int, path: Path, what: str, hint: str, ours: boo
         )
     if without and ours:
         raise DamagedFile(
-            f"{path}: {what} has no checksum: it is of an earlier version, or was changed by another "
+            f"{path}: {what} has no checksum: it was made by an earlier version, or changed by another "
             f"program; {hint}"
         )
     if wrong:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.system_errors import OF_HDF5, as_pyxt_error, error_number
 from pyxt_hpc.files.writing import check_regular
 
 
@@ -23,8 +23,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except OSError as error:
-        # HDF5 uses the same class for damage, but without an error number of the system.
+    except (OSError, *OF_HDF5) as error:
+        # HDF5 uses the same classes for damage, but without an error number of the system.
         if error_number(error):
             raise as_pyxt_error(path, error, "read") from None
         raise

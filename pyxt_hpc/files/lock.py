@@ -146,7 +146,10 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
                     raise StoreInUse(self._refusal(found, status.st_mtime))
                 if found.owner is None or found.owner.machine != this_process().machine:
                     self.contested = True
-                log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
+                log.warning(
+                    "%s: %s has ended without removing its lock, which is now taken over",
+                    self.path, _name(found.owner),
+                )  # fmt: skip
                 _remove_if_same(self.path, found.text)
             for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
                 with contextlib.suppress(FileNotFoundError):
@@ -156,14 +159,13 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
             own.unlink(missing_ok=True)
 
     def _refusal(self, found: "_LockFile", now: float) -> str:
-        who = "a process that does not say who it is" if found.owner is None else str(found.owner)
         age = max(now - found.touched, 0.0)
         advice = ""
         if found.owner is None or found.owner.machine != this_process().machine:
-            advice = f"; if it is gone for certain, delete {self.path}, or wait {SILENCE_SECONDS:.0f} s"
+            advice = f"; if it has certainly ended, delete {self.path}, or wait {SILENCE_SECONDS:.0f} s"
         return (
-            f"{self._target}: {who} is writing it (last sign of life {age:.0f} s ago): wait for it or end it"
-            f"{advice}"
+            f"{self._target}: {_name(found.owner)} is writing it (last sign of life {age:.0f} s ago): wait "
+            f"for it or end it{advice}"
         )
 
     def _is_own(self) -> bool:
@@ -208,16 +210,16 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
                 found = None
             except OSError as error:
                 if before - self._confirmed < SILENCE_SECONDS / 2:  # no process can have taken it over yet
-                    log.debug("%s: cannot be looked at now: %s", self.path, error)
+                    log.debug("%s: cannot be read now: %s", self.path, error)
                     return
                 raise StoreInUse(
-                    f"{self._target}: its lock {self.path.name} cannot be looked at ({error.strerror}): "
-                    "stopped, finished results are stored"
+                    f"{self._target}: its lock {self.path.name} cannot be read ({error.strerror}): this run "
+                    "stops; finished results are stored"
                 ) from None
             if found is None or found.text != self._text:
-                by = f"by {found.owner}" if found and found.owner else "away"
+                what = f"was taken over by {_name(found.owner)}" if found else "was removed"
                 raise StoreInUse(
-                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, finished results "
+                    f"{self._target}: its lock {self.path.name} {what}: this run stops; finished results "
                     "are stored"
                 )
             # Take the time before the check, so that it is repeated if the process was stopped during it.
@@ -274,7 +276,7 @@ def _read(path: Path) -> _LockFile | None:
         if error.errno == errno.EACCES:
             raise DamagedFile(
                 f"{path}: cannot be read ({error.strerror}), so the writer of {path.stem} is not known: ask "
-                "its owner, or remove it if no run is writing"
+                "the file's owner, or remove it if no run is writing"
             ) from None
         raise
     try:
@@ -295,19 +297,19 @@ def _owner_in(path: Path, text: str) -> Owner | None:
         # The lock is being written, or was left by a crash of the machine.
         if _BEGINNING.startswith(text[: len(_BEGINNING)]) or not text.strip("\0"):
             return None
-        raise _no_lock(path, "a file of something else") from None
+        raise _no_lock(path, "a file of another kind") from None
     fields = content.get("owner") if isinstance(content, dict) else None
     if not isinstance(fields, dict):
-        raise _no_lock(path, "a file of something else")
+        raise _no_lock(path, "a file of another kind")
     try:
         owner = Owner(**fields)
     except TypeError:
         return None  # a lock of another version: its age decides
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
     if type(owner.pid) is not int or not 0 < owner.pid <= _MAX_PID:
-        raise _no_lock(path, f"a file with process {shown(owner.pid)}")
+        raise _no_lock(path, f"a file with the process number {shown(owner.pid)}")
     if not all(isinstance(text, str) for text in texts):
-        raise _no_lock(path, "a file of something else")
+        raise _no_lock(path, "a file of another kind")
     return owner
 
 
@@ -319,6 +321,10 @@ def _no_lock(path: Path, kind: str) -> DamagedFile:
         f"{path}: is {kind}, not a lock of pyxt-hpc: move it away, or remove it if no run is writing "
         f"{path.stem}"
     )
+
+
+def _name(owner: Owner | None) -> str:
+    return "an unknown process" if owner is None else str(owner)
 
 
 def _is_stale(found: _LockFile, me: Owner, now: float) -> bool:

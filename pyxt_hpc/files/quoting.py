@@ -16,7 +16,7 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
     printable = "".join(
         letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:max_letters]
     )
-    return f"{printable}... ({len(text)} letters)" if len(text) > max_letters else printable
+    return f"{printable}... ({len(text)} characters)" if len(text) > max_letters else printable
 
 
 def ascii_text(text: str) -> str:

@@ -189,7 +189,7 @@ class TableFile(AbstractContextManager["TableFile", None]):
                 stored = np.dtype(found if isinstance(found, str) else _columns(found))
                 if stored != dtype:
                     raise ForeignProduct(
-                        f"{path}: its columns are not those of this version of pyxt_hpc: {remedy}"
+                        f"{path}: its columns differ from those of this version of pyxt_hpc: {remedy}"
                     )
                 self._tables[name] = (start, n, dtype)
             self.description: dict[str, Any] = seal["description"]
@@ -240,7 +240,7 @@ class TableFile(AbstractContextManager["TableFile", None]):
             except OSError as error:
                 if error.errno in FULL:
                     raise
-                log.debug("%s: this file system does not reserve room: %s", self.path, error)
+                log.debug("%s: this file system does not reserve space: %s", self.path, error)
 
     def length(self, table: str) -> int:
         """Number of rows of a table."""
@@ -259,7 +259,7 @@ class TableFile(AbstractContextManager["TableFile", None]):
             while data:
                 got = os.preadv(self._file, [data], at)
                 if not got:
-                    raise DamagedFile(f"{self.path}: was cut short while it was read")
+                    raise DamagedFile(f"{self.path}: was truncated while it was read: {self._remedy}")
                 data, at = data[got:], at + got
         return rows
 

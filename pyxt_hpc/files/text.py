@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput
 from pyxt_hpc.files.quoting import quoted, shown
+from pyxt_hpc.files.system_errors import PASSING, as_pyxt_error
 from pyxt_hpc.files.writing import check_regular
 
 MAX_BYTES = 10 << 20
@@ -30,11 +31,15 @@ def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
             f"{path}: is not a text file in UTF-8 (byte {error.start}): save it again as plain text"
         ) from None
     except OSError as error:
+        if error.errno in PASSING:
+            raise as_pyxt_error(path, error, "read") from None
         raise DamagedFile(
-            f"{path}: cannot be read ({error.strerror or error}); change its permissions, or see to its disk"
+            f"{path}: cannot be read ({error.strerror or error}); change its permissions, or check its disk"
         ) from None
     if "\0" in text:
-        raise DamagedFile(f"{path}: holds NUL characters, as no text file does: save it again as plain text")
+        raise DamagedFile(
+            f"{path}: contains NUL characters, which no text file has: save it again as plain text"
+        )
     return text
 
 

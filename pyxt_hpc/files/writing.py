@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.process_identity import is_running, machine_mark
-from pyxt_hpc.files.system_errors import as_pyxt_error, system_errors
+from pyxt_hpc.files.system_errors import PASSING, as_pyxt_error, system_errors
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -56,12 +56,22 @@ def check_regular(path: Path) -> bool:
     except NotADirectoryError:
         raise DamagedFile(f"{path}: is below something that is not a folder: correct the path") from None
     except OSError as error:
+        if error.errno in PASSING:
+            raise as_pyxt_error(path, error) from None
         reason = "a loop of links" if error.errno == errno.ELOOP else error.strerror
-        raise DamagedFile(f"{path}: cannot be looked at ({reason}): correct the path or its folder") from None
+        raise DamagedFile(
+            f"{path}: cannot be accessed ({reason}): correct the path, or the permissions of its folders"
+        ) from None
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
         raise DamagedFile(f"{path}: is {kind}, expected a regular file: move it away or give another path")
     return True
+
+
+def with_gz(path: Path) -> Path:
+    """``path``, or ``path.gz`` if only this file exists: CFITSIO and CIAO open FITS files by either name."""
+    packed = path.parent / f"{path.name}.gz"
+    return packed if os.path.isfile(packed) and not os.path.lexists(path) else path
 
 
 def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
@@ -213,7 +223,7 @@ def _remove_abandoned(path: Path) -> None:
                 abandoned = time.time() - entry.stat().st_mtime > _ABANDONED_S
             if abandoned:
                 entry.unlink()
-                log.debug("%s: removed, its process has ended", entry)
+                log.debug("%s: removed, since its process has ended", entry)
 
 
 def write_text(path: Path, text: str, *, executable: bool = False) -> None:

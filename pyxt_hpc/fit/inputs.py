@@ -1,7 +1,7 @@
 """Inputs of stages 5 to 7: the bundle, scale map and regions of a configuration, with checks."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config.cluster import KEYS, ClusterConfig, parse_keys
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.fit.region_map import RegionMap, RegionSet
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint, software
@@ -69,25 +70,37 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
     )
 
 
-def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> ClusterConfig:
+OF_FITS = ("spectral",)
+"""Sections of the configuration with the settings of fits, for `with_settings`."""
+
+
+def with_settings(
+    config: ClusterConfig, settings: Mapping[str, object], sections: Container[str] | None = None
+) -> ClusterConfig:
     """The configuration with other values for some keys.
 
     Parameters
     ----------
     settings
         Values by the names of keys in the INI file, such as ``free_abundance``.
+    sections
+        Sections whose keys have an effect where they are given; None: all.
 
     Raises
     ------
     ConfigError
-        If a key is unknown, its value is out of range, or the bundle was made with it.
+        If a key is unknown or of another section, its value is out of range, or the bundle was made with it.
     """
     values = parse_keys(settings)
     if fixed := [name for name in values if name in (*IN_BOTH, "observation_ids", "data_directory")]:
         raise ConfigError(
-            f"{', '.join(fixed)}: the bundle was made with it; change the configuration and run "
+            f"{', '.join(fixed)}: the bundle was made with its value; change the configuration and run "
             "`pyxt-hpc crop-data -c CONFIG`"
         )
+    if sections is not None:
+        for name in settings:
+            if (section := KEYS[name].section) not in sections:
+                raise ConfigError(f"{name} is a key of [{section}], which has no effect here: leave it out")
     return replace(config, **values)
 
 
@@ -117,7 +130,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         )
     for drawn in changed_since(Layout.of(config).step_record("crop-data"), ".reg"):
         log.warning(
-            "%s: changed after the bundle was made: for a bundle with the new file, `pyxt-hpc run -c %s`",
+            "%s: changed after the bundle was made; `pyxt-hpc run -c %s` makes the bundle again with it",
             drawn,
             config.path,
         )
@@ -189,9 +202,12 @@ def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
         return RegionMap(read_scale_map(config, bundle))
     path = Layout.of(config).region_index_map
     labels = read_bin_image(path, config, bundle)
-    if labels.dtype != np.int32 or labels.min() < 0 or labels[bundle.mask == 0].any():
+    dead = int(np.count_nonzero(labels[bundle.mask == 0]))
+    if labels.dtype != np.int32 or labels.min() < 0 or dead:
         raise DamagedFile(
-            f"{path}: expected numbers of bins on live pixels, from 0: run `{_made_by(config)}` again"
+            f"{path}: expected numbers of bins on live pixels and 0 elsewhere, as int32; found "
+            f"{labels.dtype} from {labels.min():g} to {labels.max():g}, other than 0 on "
+            f"{several(dead, 'dead pixel')}: run `{_made_by(config)}` again"
         )
     return RegionMap.of_labels(labels)
 
@@ -237,10 +253,11 @@ def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
     wrong = ~(allowed & (mask > 0)) & (radius != 0)  # also true for NaN
     if not wrong.any():
         return ""
-    row, col = (int(index[0]) for index in np.nonzero(wrong))
+    rows, cols = np.nonzero(wrong)
     return (
-        f"{np.count_nonzero(wrong)} radii are not 0 or {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of "
-        f"{RADIUS_STEP:g} on a live pixel, the first {radius[row, col]:g} at row {row}, column {col}"
+        f"expected radii of 0, or of {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of {RADIUS_STEP:g} on "
+        f"live pixels; found {several(len(rows), 'pixel')} with another radius, the first "
+        f"{radius[rows[0], cols[0]]:g} at row {rows[0]}, column {cols[0]}"
     )
 
 

@@ -300,8 +300,8 @@ def _fold(
         if not 0 < getattr(observation, name) < np.inf:
             raise DamagedFile(
                 f"observation {observation.dataset}: its {name} in the bundle is "
-                f"{getattr(observation, name)}, expected more than 0; make the bundle again with "
-                "`pyxt-hpc crop-data --force`"
+                f"{getattr(observation, name)}, expected a number above 0; make the bundle again with "
+                "`pyxt-hpc crop-data -c CONFIG --force`"
             )
     folded = [replace(source, nH=float(column)).fold(observation.arf, observation.rmf) for column in columns]
     hhe, metals = (
@@ -311,6 +311,6 @@ def _fold(
     if not (np.all(np.isfinite(hhe)) and np.all(np.isfinite(metals))):
         raise DamagedFile(
             f"observation {observation.dataset}: its ARF or RMF has values that are not finite; make "
-            "them again, then the bundle with `pyxt-hpc run --through crop-data`"
+            "them again, then the bundle with `pyxt-hpc run -c CONFIG --through crop-data`"
         )
     return folded[0].kT, hhe, metals

@@ -147,9 +147,7 @@ class RegionFits:
         spectra = extract_spectra(shapes)
         rows["area"] = shapes.runs.area
         rows["counts"] = spectra.source.sum(axis=1)
-        rows["background_counts"] = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(
-            axis=1
-        )
+        rows["background_counts"] = _expected_background(self.observations, spectra)
         rows["observations"] = packed_observations(spectra.takes_part)
         rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
@@ -261,17 +259,35 @@ class RegionFits:
         return fits, score, n_bins
 
 
+def _expected_background(observations: ObservationSet, spectra: BinnedSpectra) -> np.ndarray:
+    """Expected background counts (n_region,) among those of the spectra."""
+    counts = np.where(spectra.weight > 0, spectra.background, 0)
+    counts = np.add.reduceat(counts, observations.first_bin[:-1], axis=1)
+    return _one_by_one(counts.T / observations.ratio[:, None])
+
+
 def _seen(observations: ObservationSet, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray]:
     """Sums of live time x live fraction, and of live time, over participating observations: (n_region,) each.
 
     Datasets of an ObsID were exposed together, so their live fractions are added, but not their live times. A
     sum of fractions above 1 counts as 1; it occurs if dither brings pixels onto both kinds of chips.
     """
-    share = spectra.live_share * spectra.takes_part
-    seen, live_time = np.zeros(len(share)), np.zeros(len(share))
+    share = (spectra.live_share * spectra.takes_part).T
+    seen, live_time = np.zeros(len(spectra.source)), np.zeros(len(spectra.source))
     for first in np.unique(observations.pointing):
         own = observations.pointing == first
-        total = (observations.exposure_s * share)[:, own].sum(axis=1)
-        seen += total / np.maximum(share[:, own].sum(axis=1), 1.0)
-        live_time += (observations.exposure_s * spectra.takes_part)[:, own].max(axis=1)
+        time = observations.exposure_s[own, None]
+        seen += _one_by_one(time * share[own]) / np.maximum(_one_by_one(share[own]), 1.0)
+        live_time += (time * spectra.takes_part.T[own]).max(axis=0)
     return seen, live_time
+
+
+def _one_by_one(values: np.ndarray) -> np.ndarray:
+    """Sum over observations (n_obs, n_region), where an observation with 0 does not change a bit.
+
+    The rounding of numpy's own sums depends on how many observations the other regions of a chunk have.
+    """
+    total = np.zeros(values.shape[1])
+    for of_observation in values:
+        total += of_observation
+    return total

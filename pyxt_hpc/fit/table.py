@@ -54,20 +54,20 @@ def fits_table(results: Results, datasets: list[str], wcs: "WCS | None" = None) 
         table[name] = labelled(name, rows[name])
     names = {status.value: status.name.lower() for status in Status}
     texts = {
-        "flag_names": ([flag_names(value) for value in rows["flags"].tolist()], "the flags by their names"),
+        "flag_names": ([flag_names(value) for value in rows["flags"].tolist()], "names of the flags"),
         "status": (
             [names[value] for value in results.status[finished].tolist()],
-            "what became of the region",
+            "done, bad or quarantined",
         ),
         "message": (
             [results.messages.get(i, "") for i in finished.tolist()],
-            "where the flags do not say why",
+            "reason, if the flags do not give it",
         ),
     }
     if datasets:
         texts["obs_id"] = (
             dataset_names(rows["observations"], datasets),
-            "observations (of both kinds of chips: datasets) that take part",
+            "datasets that take part: ObsIDs, with -FI or -BI if there are chips of both kinds",
         )
     for name, (values, meaning) in texts.items():
         table[name] = Column(values, dtype=str, description=meaning)

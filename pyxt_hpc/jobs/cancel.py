@@ -32,7 +32,7 @@ def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
     jobs = read_jobs(path)
     if not jobs:
         raise MissingInput(
-            f"{path}: no job is known; what `pyxt-hpc make-job --submit` has submitted would be there"
+            f"{path}: no job is recorded; `pyxt-hpc make-job --submit` records the jobs that it submits there"
         )
     chosen = [_job_with(jobs, id_, path) for id_ in wanted] or [job for job in jobs if not job.has_ended]
     return [_cancel(path, job) for job in chosen]
@@ -43,14 +43,15 @@ def _job_with(jobs: Sequence[JobHistory], id_: str, path: Path) -> JobHistory:
         if id_ == job.job or any(id_ == one.id for attempts in job.tasks.values() for one in attempts):
             return job
     known = ", ".join(job.job for job in jobs[-5:])
-    raise ConfigError(f"job {id_} is not in {path}; the last ones there are {known}")
+    raise ConfigError(f"job {id_} is not in {path}; the last jobs there are {known}")
 
 
 def _cancel(path: Path, job: JobHistory) -> Cancelled:
     system = SYSTEMS.get(job.system)
     if system is None:
         raise LaunchError(
-            f"{path}: job {job.job} is of {quoted(job.system)}, expected one of {', '.join(SYSTEMS)}"
+            f"{path}: the batch system of job {job.job} is {quoted(job.system)}, expected one of "
+            f"{', '.join(SYSTEMS)}"
         )
     check_writable(path)
     # Record this first, so that from now on no attempt starts or submits another.
@@ -64,7 +65,7 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
             try:
                 found[id_] = system.cancel(id_)
             except PyxtError as error:
-                raise type(error)(f"{error} (no further attempt follows the present one)") from None
+                raise type(error)(f"{error} (no further attempt follows this one)") from None
         job = next(one for one in read_jobs(path) if (one.system, one.job) == (job.system, job.job))
     append_event(path, job.system, job.job, "cancelled", CANCEL_DONE, EVERY_TASK)
     ended = tuple(id_ for id_, was_there in found.items() if was_there)

@@ -51,13 +51,18 @@ class Job:
     def __post_init__(self) -> None:
         for path in (self.config, self.script, self.record):
             if not str(path).isprintable():
-                raise ConfigError(f"{str(path)!r}: the path has control characters, which no script can hold")
+                raise ConfigError(
+                    f"{str(path)!r}: the path has control characters, which a script cannot contain: rename "
+                    "it"
+                )
         if self.stages not in ((5,), (6,), (5, 6)):
             raise ConfigError(f"stages {self.stages}: expected 5, 6 or both")
         if self.n_tasks and self.stages != (6,) and not self.is_sample:
-            raise ConfigError("a job array does stage 6 alone: run create-bins before, and use --stages 6")
+            raise ConfigError("a job array does only stage 6: run create-bins first, and use --stages 6")
         if self.settings.scheduler == "list" and not self.n_tasks:
-            raise ConfigError("a list has a line for every slice of the regions: say how many with --array N")
+            raise ConfigError(
+                "a list has a line for every slice of the regions: give the number of slices with --array N"
+            )
         if self.n_tasks and not 2 <= self.n_tasks <= MAX_TASKS:
             raise ConfigError(f"--array {self.n_tasks}: expected 2 to {MAX_TASKS} tasks")
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.jobs.record import NO_TASK, Attempt, JobHistory, State
 
 MAX_JOBS = 5
@@ -12,7 +13,7 @@ MAX_TASKS = 10
 def job_lines(jobs: Sequence[JobHistory]) -> Iterator[str]:
     """Lines about the last jobs, with their attempts; for arrays, with the number of tasks in each state."""
     if len(jobs) > MAX_JOBS:
-        yield f"{len(jobs) - MAX_JOBS} earlier jobs"
+        yield several(len(jobs) - MAX_JOBS, "earlier job")
     for job in jobs[-MAX_JOBS:]:
         when = f", submitted {_time(job.submitted)}" if job.submitted else ""
         cancelled = f", cancelled {_time(job.cancelled)}" if job.cancelled else ""
@@ -29,19 +30,19 @@ def job_lines(jobs: Sequence[JobHistory]) -> Iterator[str]:
 def _array_lines(job: JobHistory) -> Iterator[str]:
     last = {task: attempts[-1] for task, attempts in job.tasks.items() if attempts}
     counts = Counter(
-        "done" if attempt.state == State.ENDED and attempt.code == 0 else attempt.state.value
+        attempt.state.value if attempt.state != State.ENDED else "done" if attempt.code == 0 else "stopped"
         for attempt in last.values()
     )
     n_attempts = sum(map(len, job.tasks.values()))
     if job.n_tasks > len(last):
         counts["not yet started"] = job.n_tasks - len(last)
     states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none has started"
-    yield f"  tasks: {states}; {n_attempts} attempts"
+    yield f"  tasks: {states}; {several(n_attempts, 'attempt')}"
     failed = [task for task, attempt in last.items() if attempt.code]
     for task in failed[:MAX_TASKS]:
         yield f"  task {task}, {_attempt(last[task], job)}"
     if len(failed) > MAX_TASKS:
-        yield f"  and {len(failed) - MAX_TASKS} more tasks"
+        yield f"  and {several(len(failed) - MAX_TASKS, 'more task')}"
 
 
 def _attempt(attempt: Attempt, job: JobHistory, *, was_followed: bool = False) -> str:

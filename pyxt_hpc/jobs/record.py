@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from pyxt_hpc.errors import DamagedFile, LaunchError
+from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.files.quoting import several
+from pyxt_hpc.files.system_errors import as_pyxt_error
 from pyxt_hpc.files.writing import check_regular
 
 log = logging.getLogger(__name__)
@@ -140,11 +142,11 @@ def read_jobs(path: Path) -> list[JobHistory]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise DamagedFile(f"{path}: cannot be read ({error.strerror})") from None
+        raise as_pyxt_error(path, error, "read") from None
     lines = text.splitlines()
     events = list(_events(lines))
     if bad := len([line for line in lines if line.strip()]) - len(events):
-        log.warning("%s: %d lines are not understood and passed over", path, bad)
+        log.warning("%s: ignored %s that cannot be understood", path, several(bad, "line"))
     return _histories(events)
 
 

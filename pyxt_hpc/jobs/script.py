@@ -97,7 +97,8 @@ def _fill(job: Job, resubmitted: Path) -> str:
         slack = min(SLACK_SECONDS, settings.stop_margin // 2)
         of_system = {"slack": str(slack), "requeue": settings.requeue, "next_script": str(resubmitted)}
     values = {
-        "MADE_BY": f"Made by pyxt-hpc make-job {__version__}: make it anew rather than change it here.",
+        "MADE_BY": f"Made by pyxt-hpc make-job {__version__}. To change it, run make-job again instead of "
+        "editing it.",
         "DIRECTIVES": "\n".join(f"{system.prefix} {option}" for option in system.options(job) if option),
         "TIME": str(settings.time),
         "WARN_AT": str(settings.time - settings.stop_margin),

@@ -29,7 +29,9 @@ def read_site(site: str) -> dict[str, str]:
     key is unknown or a value invalid.
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
-    text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
+    text = read_text(
+        path, f"nor is {quoted(site)} the name of a site; known sites: {', '.join(site_names())}"
+    )
     parser = parse_ini(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
@@ -70,12 +72,15 @@ def settings_for(
     scheduler = chosen.get("scheduler") or own.get("scheduler")
     if scheduler == CommandList.name:
         if site:
-            raise ConfigError(f"{where}: scheduler list is for no site in particular: leave {site} out")
+            raise ConfigError(f"{where}: scheduler list does not use a site: leave --site {site} out")
     else:
         site = site or configured.get("site") or scheduler
     below = read_site(site) if site else {}
     if scheduler and below.get("scheduler", scheduler) != scheduler:
-        raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")
+        raise ConfigError(
+            f"{where}: scheduler is {scheduler}, but site {site} has {below['scheduler']}: leave one of them "
+            "out"
+        )
     texts = {**below, **own, **chosen}
     for key in ("directives", "environment"):  # these add up; the last line of an option counts
         lines = [layer[key] for layer in (below, own, chosen) if layer.get(key)]

@@ -27,6 +27,9 @@ def submit(job: Job) -> str:
         append_event(job.record, system.name, job_id, "submitted", str(job.script), task)
     except OSError as error:  # the script records the job when it starts
         log.warning(
-            "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror
+            "%s: job %s is submitted, but cannot be recorded here before it starts (%s)",
+            job.record,
+            job_id,
+            error.strerror,
         )
     return job_id

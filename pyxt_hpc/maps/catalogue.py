@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Iterator, Sequence
 
+import numpy as np
+
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.maps.fitted import FittedRegions
@@ -209,11 +211,11 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
         If there is no map with a value.
     """
     if name not in MAPS:
-        raise _unknown(name)
+        raise _unknown(str(name))
     if mode not in MODES:
         raise ConfigError(f"maps are not painted as {quoted(mode)}: choose one of {', '.join(MODES)}")
     check_available(regions, [name])
     products = list(named_maps(regions, map_names([name]), mode))
-    if not products:
+    if not products or not np.isfinite(products[0].values).any():
         raise EmptySelection(f"the map {name} would have no pixel with a value")
     return products

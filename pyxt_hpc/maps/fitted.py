@@ -234,7 +234,7 @@ def _without_fits(config: ClusterConfig, results: Results, path: Path, finished:
     total = len(results.rows)
     if finished < total:
         return (
-            f"{path}: none of {total} regions has been fitted, {finished} are bad: run "
+            f"{path}: none of {total} regions has been fitted ({finished} bad): run "
             f"`pyxt-hpc fit-spectra -c {config.path} --continue`"
         )
     flags: Counter[str] = Counter()

@@ -38,7 +38,8 @@ def check_memory(config: ClusterConfig) -> None:
         raise ConfigError(
             f"{layout.bundle}: maps of {shape[0]} x {shape[1]} pixels need about {needed / 2**30:.1f} GiB of "
             f"memory, but {free / 2**30:.1f} GiB are free: end other programs, use a machine or job with "
-            f"more memory, or draw a smaller box in {layout.crop_reg} and start again with process-data"
+            f"more memory, or draw a smaller box in {layout.crop_reg} and run `pyxt-hpc run -c "
+            f"{config.path}`"
         )
 
 

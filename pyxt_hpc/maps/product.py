@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.bundle.header import observation_cards
+from pyxt_hpc.chandra.observed import goes_on
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
-
-_MAX_TEXT = 67
-"""Largest length of a string that fits into one header card."""
 
 BLANK = -1
 """Pixels of integer maps without a value."""
@@ -62,7 +60,7 @@ class MapProduct:
     curves
         Curves drawn over the map: (n, 2) rows and columns [pixels, from 0] each.
     note
-        A convention that pictures state below their title.
+        What pictures state below their title, such as a convention.
     cards
         Further keywords of the FITS header: values, or (value, comment).
     """
@@ -152,14 +150,14 @@ def write_map(
     }
     if isinstance(image, FittedRegions):
         cards["RESULTID"] = (image.fingerprint[:16], "fingerprint of the results store")
-        cards["SNTARGET"] = (image.config.signal_to_noise, "S/N that was asked of every region")
+        cards["SNTARGET"] = (image.config.signal_to_noise, "S/N target of every region")
         if image.config.bins:
             cards["BINNING"] = image.config.bins
     cards |= product.cards
     if product.integer:
         cards["BLANK"] = BLANK
     texts = (card[0] if isinstance(card, tuple) else card for card in cards.values())
-    if any(isinstance(text, str) and len(text) > _MAX_TEXT for text in texts):
+    if any(isinstance(text, str) and goes_on(text) for text in texts):
         cards = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE"), **cards}
     write_image(
         product.path,

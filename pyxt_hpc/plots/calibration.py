@@ -47,7 +47,8 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
     figure.suptitle(
         f"{name}: {several(len(calibration.rows), 'region')} simulated "
         f"{several(calibration.setup.draws, 'time')} from their own fits{wrong}\n"
-        f"bias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
+        f"bias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%   "
+        f"(grey: within {MISS:.0%} of the nominal coverage)",
         fontsize="medium",
     )
     save(figure, path)

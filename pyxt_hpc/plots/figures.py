@@ -43,7 +43,9 @@ def shown_figure(
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Label 1, 2 and 5 of every decade of a logarithmic axis, as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """Label a logarithmic axis with plain numbers: 1, 2 and 5 of every decade, or 1 and 3 of many decades."""
+    low, high = sorted(axis.get_view_interval())
+    # On a longer axis, labels such as 500 and 1000 would touch.
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0, 3.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -44,9 +44,9 @@ def draw_mass(figure: Figure, mass: ClusterMass, title: str) -> None:
         colour, posterior = _WAYS[way], sampled.posterior
         for axes, name in ((density, "n_e"), (total, "mass"), (fraction, "gas_fraction")):
             _band(axes, posterior.radius, posterior.profiles[name], colour, way)
-        _band(kT, posterior.radius, posterior.profiles["kT"], colour, f"{way}, in space")
+        _band(kT, posterior.radius, posterior.profiles["kT"], colour, f"{way}, 3D")
         for axes, predicted in ((kT, posterior.predicted_kT), (norm, posterior.predicted_norm)):
-            axes.plot(annuli.radius, predicted[0], color=colour, linestyle="--", label=f"{way}, as fitted")
+            axes.plot(annuli.radius, predicted[0], color=colour, linestyle="--", label=f"{way}, projected")
         for sphere in posterior.overdensities:
             if np.isfinite(sphere.radius.value):
                 total.errorbar(
@@ -163,7 +163,7 @@ def _shown_values(axes: Axes, inner: float, reach: float) -> FloatArray:
 
 def draw_corner(figure: Figure, mass: ClusterMass, title: str) -> None:
     """Draw the samples of every pair of parameters on an empty figure, a triangle for each method."""
-    figure.suptitle(f"{title}: samples; contours hold 39% and 86%", fontsize="medium")
+    figure.suptitle(f"{title}: samples of the posterior; contours contain 39% and 86%", fontsize="medium")
     parts = figure.subfigures(1, len(mass.ways), squeeze=False)[0]
     for part, (way, sampled) in zip(parts, mass.ways.items(), strict=True):
         _triangle(part, sampled, _WAYS[way], way)

@@ -50,8 +50,8 @@ def draw_brightness(figure: Figure, profile: ClusterProfile) -> None:
         fine, model.cluster(fine) + constant, color=_MODEL, label="two beta models" if two else "beta model"
     )
     if two:
-        for i in range(2):
-            axes.plot(fine, model.component(i, fine), color=_MODEL, linestyle=":", linewidth=0.9)
+        for i, label in enumerate(("each of them", None)):
+            axes.plot(fine, model.component(i, fine), color=_MODEL, linestyle=":", linewidth=0.9, label=label)
     if constant > 0:
         axes.axhline(constant, color="0.6", linestyle="--", linewidth=0.8, label="constant")
     if (edge := profile.edge) is not None:
@@ -64,7 +64,7 @@ def draw_brightness(figure: Figure, profile: ClusterProfile) -> None:
     positive = value[value > 0]
     axes.set_ylim(max(0.3 * float(positive.min()), 1e-5 * float(positive.max())), 2.0 * float(positive.max()))
     low, high = profile.band.energy_keV
-    axes.set_ylabel(rf"{low:g}-{high:g} keV [ct s$^{{-1}}$ arcmin$^{{-2}}$]")
+    axes.set_ylabel(rf"Surface brightness, {low:g}-{high:g} keV [ct s$^{{-1}}$ arcmin$^{{-2}}$]")
     axes.legend(framealpha=1.0, edgecolor="none", fontsize="small", loc="lower left")
     expected = model.cluster(radius) + constant
     below.errorbar(radius, (value - expected) / error, yerr=1.0, **style)
@@ -125,7 +125,8 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
     plain_log_ticks(panels[0].xaxis)
     plain_log_ticks(panels[4].yaxis)
     core = profile.core
-    words = [f"central cooling time {core.cooling_time:.2g} Gyr: {core.by_cooling_time}"]
+    time = f"{core.cooling_time:.2g} Gyr: " if np.isfinite(core.cooling_time) else ""
+    words = [f"central cooling time {time}{core.by_cooling_time}"]
     if np.isfinite(core.concentration):
         words.append(rf"$c_{{SB}}$ = {core.concentration:.3f}: {core.by_concentration}")
     figure.suptitle(f"{_title(profile)}\n{';   '.join(words)}", fontsize="medium")
@@ -196,4 +197,4 @@ def _numbers(value: float, low: float, high: float) -> str:
 def _title(profile: ClusterProfile) -> str:
     sector = profile.options.sector
     where = "" if sector is None else f", sector {sector[0]:g} to {sector[1]:g} degrees"
-    return f"{profile.name}{where}: center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (ICRS)"
+    return f"{profile.name}{where}: centre {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (ICRS)"

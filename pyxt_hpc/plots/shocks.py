@@ -23,11 +23,11 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
     bins = np.linspace(1.0, max(2.0, float(mach[edge].max(initial=2.0))), 51).tolist()
     figure = Figure(figsize=(6.0, 4.2), dpi=130, layout="constrained")
     axes = figure.add_subplot()
-    axes.hist(mach[edge], bins, color="0.75", label="pixels where brightness and kT jump the same way")
+    axes.hist(mach[edge], bins, color="0.75", label="pixels on edges, hotter on the bright side")
     if crests:
         axes.hist(np.concatenate(crests), bins, color="#d55e00", label="crests of candidate fronts")
     axes.set_xlabel("Mach number from the temperature jump")
-    axes.set_ylabel("pixels")
+    axes.set_ylabel("Pixels")
     axes.set_yscale("log")
     axes.legend()
     save(figure, path)

@@ -270,8 +270,8 @@ def _cluster_in_background(
     if share is not None and share > _MAX_CLUSTER_SHARE:
         yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
-            f"beta model of the field, so the background of ObsID {', '.join(without)} is too high by this "
-            "fraction; draw it farther out, or supply blank-sky files"
+            f"beta model of the field, and so is this share of the background of ObsID {', '.join(without)}; "
+            "draw it farther out, or supply blank-sky files"
         )
 
 

@@ -130,8 +130,8 @@ def choose_annuli(
         if r_max is not None and rings.edges[-1] > r_max:
             wanted += f" within r-max {r_max:g} arcsec"
         raise EmptySelection(
-            f"{len(limits) - 1} annuli with {wanted} (there are {total:.0f} net counts within "
-            f"{rings.edges[-1]:.0f} arcsec): a profile needs two or more; ask for fewer counts or a lower "
+            f"annuli with {wanted}: found {len(limits) - 1}, and a profile needs two or more (there are "
+            f"{total:.0f} net counts within {rings.edges[-1]:.0f} arcsec): ask for fewer counts or a lower "
             "S/N, or choose another centre or sector"
         )
     return Annuli(np.array(limits), rings.edges[limits], frame, pixel_arcsec)

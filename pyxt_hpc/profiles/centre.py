@@ -109,7 +109,9 @@ def find_frame(bundle: Bundle, centre: str, *, elliptical: bool, sector: tuple[f
         row, col = _centroid(bundle, *_peak(bundle, smooth))
     else:
         row, col = _given(bundle, centre)
-    stretch = fit_beta_model(bundle, smooth, elliptical=True).stretch if elliptical else (0.0, 0.0)
+    stretch = (0.0, 0.0)
+    if elliptical:
+        stretch = fit_beta_model(bundle, smooth, elliptical=True, otherwise="leave --elliptical out").stretch
     return Frame(row, col, stretch=stretch, sector=sector)
 
 

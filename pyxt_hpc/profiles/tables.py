@@ -17,7 +17,7 @@ from pyxt_hpc.provenance import software
 _SIGNAL_TO_NOISE, _WIDENING = 3.0, 1.05
 """S/N, and ratio of outer to inner radius, to which rings are joined for the table of the brightness."""
 
-_RADII = "that of a circle with the area of the pixels within; for ellipses, the geometric mean of the axes"
+_RADII = "that of a circle with the area of the pixels within (ellipses: geometric mean of the semi-axes)"
 
 _GAS = {
     "n_e": ("cm-3", "electron density, root mean square in the shell"),

@@ -67,7 +67,7 @@ def load_sherpa() -> SimpleNamespace:
     except ImportError as error:
         raise MissingInput(
             f"the engine `sherpa` needs Sherpa, which cannot be imported here ({error}): "
-            "pip install 'pyxt_hpc[sherpa]'"
+            "pip install 'pyxt_hpc[sherpa]' (`pyxt-hpc help statistics` lists what it must find to compile)"
         ) from error
     classes = (
         *(DataARF, DataPHA, DataRMF, Response1D, DataSimulFit, SimulFitModel, UserModel, Parameter),

@@ -103,7 +103,7 @@ class ClusterTruth:
 
 
 def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:
-    """A beta-model cluster with a cool core, a shock in one sector and an abundance gradient.
+    """A beta model cluster with a cool core, a shock in one sector and an abundance gradient.
 
     The shock front is an arc 3' from the centre, 120 degrees wide. Just behind it, the gas has 12 keV and 2.6
     times the emission of the undisturbed side; both excesses decrease inwards and towards the ends of the

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.ogip.pha import Pha, read_pha, with_gz
+from pyxt_hpc.chandra.ogip.pha import Pha, read_pha
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, check_area_once, check_match, holds_area
 from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError, EmptySelection, MissingInput, ResponseMismatch
@@ -109,13 +109,13 @@ def _rmf(pha: Pha, given: Path | str | None) -> Rmf:
     path = _chosen(given, pha.rmf_file)
     if path is None:
         raise MissingInput(f"{pha.path}: RESPFILE names no response; give the RMF")
-    return read_rmf(with_gz(path))
+    return read_rmf(path)
 
 
 def _arf(pha: Pha, given: Path | str | None, rmf: Rmf) -> Arf:
     path = _chosen(given, pha.arf_file)
     if path is not None:
-        arf = read_arf(with_gz(path))
+        arf = read_arf(path)
         check_match(arf, rmf, str(path), f"the RMF of {pha.path}")
         check_area_once(str(path), rmf, f"the RMF of {pha.path}")
         return arf

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def made_cluster() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts, background and mask (200^2) of an elliptical beta-model with a gap and a hole."""
+    """Counts, background and mask (200^2) of an elliptical beta model with a gap and a hole."""
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:200, :200]
     shape = (1 + ((y - 90) ** 2 + 1.4 * (x - 110) ** 2) / 15.0**2) ** -1.3

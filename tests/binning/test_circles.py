@@ -69,7 +69,7 @@ def random_pixels(shape, n, seed=7):
     return corners + [tuple(p) for p in rng.integers(0, shape, (n, 2)).tolist()]
 
 
-def test_default_grid_is_the_issues():
+def test_default_grid_has_radii_of_1_to_100_by_an_eighth():
     radii = radius_grid().radius
     assert len(radii) == 793
     assert radii[0] == 1
@@ -183,7 +183,7 @@ def test_target_reached_inside_and_lost_again():
 
 
 def test_rings_and_prefix_sums_give_the_same_disc_to_the_last_bit():
-    """S/N must not depend on the way to a radius, or neither strips nor blocks of rows were free."""
+    """S/N must not depend on how a radius is reached, nor on strips and blocks of rows."""
     rng = np.random.default_rng(13)
     images = rng.random((3, 64, 80)) * np.array([1e-6, 1.0, 1e4])[:, None, None]
     sums = prepare_circle_sums(*images, np.ones((64, 80)), radius_max=25.0)
@@ -227,7 +227,7 @@ def test_every_pixel_of_a_noisy_image(target):
 
 
 def test_no_jump_passes_over_a_radius_that_reaches_the_target():
-    """All jumps from any radius to any other, also those that the search would hardly try."""
+    """All jumps from any radius to any other, also those that the search would hardly ever try."""
     rng = np.random.default_rng(19)
     shape, reach, target = (60, STRIP), 25, 25.0
     # no background further out, where the bound is therefore tight

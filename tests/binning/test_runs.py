@@ -11,7 +11,7 @@ from pyxt_hpc.errors import ConfigError
 
 
 def pixels(runs: PixelRuns, region: int) -> list[tuple[int, int]]:
-    """Of one region, in order."""
+    """Pixels of one region, in order."""
     return [
         (int(runs.row[k]), x)
         for k in range(runs.indptr[region], runs.indptr[region + 1])

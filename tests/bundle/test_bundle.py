@@ -1,3 +1,5 @@
+"""The file of the bundle: it is read as it was written, or it is refused."""
+
 import pickle
 from dataclasses import fields, replace
 from pathlib import Path

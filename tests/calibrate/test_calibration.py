@@ -33,7 +33,7 @@ def calibration(bias: float = 0.0, told: float = 1.0, where: np.ndarray | None =
 
 
 def said(found: Calibration) -> str:
-    """All sentences."""
+    """All sentences in one text."""
     return " ".join(found.sentences())
 
 

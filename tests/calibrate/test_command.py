@@ -29,7 +29,7 @@ def config(tiny_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def layout(config: Path) -> Layout:
-    """Of the cluster."""
+    """Layout of the cluster."""
     return Layout.of(read_config(config))
 
 

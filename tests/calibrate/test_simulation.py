@@ -33,7 +33,7 @@ def bundle() -> Bundle:
 
 
 def fits_of(bundle: Bundle, statistic: str = "wstat") -> RegionFits:
-    """Squares that share no pixel."""
+    """Fits of squares that share no pixel."""
     number = np.arange(SIDE) // SQUARE
     labels = 1 + number[:, None] * (SIDE // SQUARE) + number
     table, runs = regions_of_labels(labels)
@@ -42,7 +42,7 @@ def fits_of(bundle: Bundle, statistic: str = "wstat") -> RegionFits:
 
 
 def truth_of(rows: np.ndarray) -> np.ndarray:
-    """As it was fitted."""
+    """Take the fitted values as the truth."""
     truth = np.zeros(len(rows), TRUTH_DTYPE)
     for name in TRUTH_DTYPE.names or ():
         truth[name] = rows[name]
@@ -50,13 +50,13 @@ def truth_of(rows: np.ndarray) -> np.ndarray:
 
 
 def recovered(fits: RegionFits, truth: np.ndarray, model: ModelGrid | None = None, draws: int = 4) -> Summary:
-    """Of kT."""
+    """Recovery of kT from simulations."""
     simulation = Simulation(fits, truth, model or fits.observations.grid, draws, 1)
     return Recovery.of("kT", truth, simulation.refit(np.arange(len(truth)))).summary()
 
 
 def real(rows: np.ndarray) -> Summary:
-    """What the fits of the sky are worth."""
+    """Bias and coverage of the fits of the sky itself."""
     known = np.zeros(len(rows), TRUTH_DTYPE)
     known["kT"] = KT
     return Recovery.of("kT", known, rows[:, None]).summary()

@@ -1,4 +1,4 @@
-"""Numbers and words of a header, however they were written."""
+"""Numbers and words of a header, in any notation."""
 
 from typing import Any
 

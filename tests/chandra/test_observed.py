@@ -1,9 +1,12 @@
-"""Dates of observations, as headers have them."""
+"""Dates and texts of observations in headers."""
+
+import warnings
 
 import pytest
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
 
-from pyxt_hpc.chandra.observed import dates_of
+from pyxt_hpc.chandra.observed import dates_of, goes_on
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,12 @@ def test_only_dates_of_the_archives_form_are_known(begin: object, known: str) ->
     header = fits.Header({"DATE-OBS": begin, "DATE-END": "2000-07-11T16:22:55"})
     assert dates_of(header) == (known, "2000-07-11T16:22:55")
     assert dates_of(fits.Header()) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 67, "a" * 68, "a" * 69, "a" * 66 + "'", "a" * 67 + "'", "'" * 34, "'" * 35]
+)
+def test_text_goes_on_in_another_card_only_if_one_card_is_full(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VerifyWarning)  # its comment is cut
+        assert goes_on(text) == ("CONTINUE" in str(fits.Card("OBS_ID", text)))

@@ -1,4 +1,4 @@
-"""The data subspace of real event files, and of texts."""
+"""The data subspace of real event files and of texts."""
 
 from pathlib import Path
 

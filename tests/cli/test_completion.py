@@ -1,4 +1,4 @@
-"""What the Tab key offers."""
+"""Completions that the Tab key offers."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The program itself, before its parts are loaded."""
+"""The program itself, before its parts are imported."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def test_interrupted_in_a_library_that_makes_another_error_of_it(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_with_the_same_code(number: signal.Signals) -> None:
-    """Also while it is busy with something that knows nothing of signals."""
+    """Signals also end it during work that does not check for them."""
     code = (
         "import os, sys, time\n"
         "import pyxt_hpc.cli\n"

@@ -1,4 +1,4 @@
-"""After each stage one line says what to run next."""
+"""After each stage, one line names the next command."""
 
 import shlex
 from pathlib import Path

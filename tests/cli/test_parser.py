@@ -1,4 +1,4 @@
-"""The tree of commands: every one is there and explains itself, and asking for help is quick."""
+"""Every command is in the tree and explains itself, and help is quick."""
 
 import re
 import shlex
@@ -18,13 +18,13 @@ COMMANDS = all_commands()
 
 
 def in_full() -> list[str]:
-    """Every command that can be typed."""
+    """Every command that a user can type."""
     inner = [one.name for group in COMMANDS if isinstance(group, Group) for one in group.commands]
     return [command.name for command in COMMANDS] + inner
 
 
 def commands() -> list[Command]:
-    """Every command that does something, those of groups among them."""
+    """Every command that does something, including those of groups."""
     return [one for top in COMMANDS for one in (top.commands if isinstance(top, Group) else (top,))]
 
 
@@ -69,7 +69,7 @@ def test_every_command_can_be_agreed_to_beforehand(command: Command) -> None:
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The configuration is not even read."""
+    """Then the configuration is not even read."""
     (tmp_path / "file").write_text("")
     wrong = tmp_path / "file" / "x"
     for words in (

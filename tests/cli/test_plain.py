@@ -14,13 +14,13 @@ from pyxt_hpc.store.rows import ROW_DTYPE, packed_observations
 
 
 class Colour(IntEnum):
-    """A status, say."""
+    """An example of a status."""
 
     DEEP_RED = 3
 
 
 class Marks(IntFlag):
-    """Flags of a fit, say."""
+    """An example of the flags of a fit."""
 
     OPEN = 1
     POOR = 4
@@ -28,7 +28,7 @@ class Marks(IntFlag):
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found."""
+    """An example of a command's result."""
 
     path: Path
     counts: dict[Colour, int]

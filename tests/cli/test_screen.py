@@ -1,4 +1,4 @@
-"""What is said on the screen."""
+"""Output on the screen."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def test_json_has_standard_output_for_itself(monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Of a cluster without data."""
+    """Configuration of a cluster without data."""
     path = tmp_path / "A.ini"
     path.write_text(
         "[cluster_info]\nname = A\nobservation_ids = 1\nredshift = 0.06\nhydrogen_column_density = 0.03\n"
@@ -78,7 +78,7 @@ def test_a_log_file_without_room_is_named(
     config: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")  # as close() has it, without a name
+        raise OSError(errno.ENOSPC, "No space left on device")  # as close() raises it, without a name
 
     monkeypatch.setattr(Path, "write_text", full)
     assert main(["status", "-c", str(config), "--log-file", str(tmp_path / "a.log")]) == 2

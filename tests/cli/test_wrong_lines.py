@@ -1,7 +1,7 @@
-"""Wrong command lines and configurations, generated from the commands and keys that there are.
+"""Wrong command lines and configurations, generated from all commands and keys.
 
-None gives a traceback; each is refused in one line that names what is wrong, and the nearest right name
-where there is one. Several problems of one file come in a line each.
+None gives a traceback; each is refused in one line that names the fault, and the nearest correct name if
+there is one. If one file has several problems, each has its own line.
 """
 
 import argparse
@@ -43,12 +43,12 @@ time = 01:00:00
 
 
 def commands() -> list[Command]:
-    """Every command, those of groups among them."""
+    """Every command, including those of groups."""
     return [one for top in all_commands() for one in (top.commands if isinstance(top, Group) else (top,))]
 
 
 def options_of(command: Command) -> Iterator[argparse.Action]:
-    """Its options, without those that every command has."""
+    """Options of a command, without those that every command has."""
     parser = argparse.ArgumentParser(add_help=False)
     for add in command.options:
         add(parser)
@@ -56,13 +56,13 @@ def options_of(command: Command) -> Iterator[argparse.Action]:
 
 
 def twisted(name: str) -> str:
-    """A name with two letters exchanged, as a finger does it."""
+    """A name with two letters exchanged, like a typing error."""
     middle = len(name) // 2
     return f"{name[:middle]}{name[middle + 1]}{name[middle]}{name[middle + 2 :]}"
 
 
 def generated_lines() -> Iterator[tuple[str, str]]:
-    """Command lines with words of their message, of all commands and their options."""
+    """Command lines of all commands and their options, with words of their error messages."""
     for command in commands():
         name, line = command.name, command.example.removeprefix("pyxt-hpc ")
         first, *more = name.split()
@@ -111,7 +111,7 @@ CHOSEN = (
 
 
 def wrong_configurations() -> Iterator[tuple[str, str, list[str]]]:
-    """What is wrong, the text of the configuration, and words of its message."""
+    """For each fault: its name, the text of the configuration, and words of its message."""
     for section, keys in SECTIONS.items():
         for name in keys:
             other = twisted(name)
@@ -136,7 +136,7 @@ def wrong_configurations() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def said_by(line: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Lines of a command that is refused."""
+    """Lines that a refused command prints."""
     capsys.readouterr()
     assert main(shlex.split(line)) == 2
     out, err = capsys.readouterr()
@@ -147,7 +147,7 @@ def said_by(line: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a configuration that is right."""
+    """The working directory, with a valid configuration."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "A.ini").write_text(CONFIGURATION)
     return tmp_path

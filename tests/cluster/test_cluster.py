@@ -1,6 +1,7 @@
 """The Python face: what its objects say is what the command line stores and maps."""
 
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pyxt_hpc.cli.commands.manual import manual_pages
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.make import make_maps
@@ -236,7 +238,7 @@ def test_a_place_on_the_sky_has_a_region(
         (["make-maps", "kT", "--center", "somewhere"], "expected 'RA DEC'"),
         (["make-maps", "kT", "--center", "10 10"], "not on the map"),
         (["make-maps", "temprature"], "did you mean temperature"),
-        (["make-maps", "kT", "--mask", "open('x')"], "is not known here"),
+        (["make-maps", "kT", "--mask", "open('x')"], "'open('x')' is not allowed; expected comparisons"),
         (["make-maps", "kT", "--mask", "goodnes > 3"], "did you mean goodness"),
         (["make-maps", "abundance"], "free_abundance = true"),
     ],
@@ -292,6 +294,22 @@ def test_a_bundle_alone_needs_nothing_beside_it(config: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_results_can_be_pickled_with_their_map(cluster: px.Cluster) -> None:
+    labels = np.ones(cluster.bundle.mask.shape, np.int32)
+    for results in (cluster.results, cluster.fit_spectra(cluster.regions(1)), cluster.fit_spectra(labels)):
+        again = pickle.loads(pickle.dumps(results))
+        found, expected = (px.make_map(one).values.value for one in (again, results))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_bins_may_be_edited_for_fits_of_ones_own(cluster: px.Cluster) -> None:
+    labels = np.ones(cluster.bundle.mask.shape, np.int32)
+    binned = px.Cluster(cluster.config)
+    vars(binned)["_region_map"] = RegionMap.of_labels(labels)
+    binned.bins[:] = 0
+    assert (binned.bins == 1).all()
+
+
 def test_label_image_is_fitted_and_painted_by_bin(cluster: px.Cluster) -> None:
     y, x = np.mgrid[:45, :45]
     labels = np.where(np.hypot(y - 22, x - 22) < 20, 1 + y // 15 + 3 * (x // 15), 0)
@@ -334,7 +352,7 @@ def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: 
         lambda: cluster.fit_region(10**6): "has regions 1 to 2025",
         lambda: cluster.fit_region(0): "has regions 1 to 2025",
         lambda: cluster.fit_region(1, abundanc=1): "abundanc.*did you mean abundance",
-        lambda: cluster.fit_region(1, redshift=0.2): "bundle was made with it",
+        lambda: cluster.fit_region(1, redshift=0.2): "bundle was made with its value",
         lambda: cluster.regions(4): "1, 2 or 3",
         lambda: px.open_bundle(tmp_path / "no.h5"): "no.h5 is missing: `pyxt-hpc crop-data",
         lambda: px.read_results(tmp_path / "no.h5"): "no.h5",
@@ -345,7 +363,25 @@ def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: 
         lambda: px.fit_spectra(cluster.bundle, outside): "column 45.*45 x 45 pixels",
         lambda: px.fit_spectra(cluster.bundle, crooked): "in steps of 0.125",
         lambda: cluster.map("counts").errors: "the map counts has no errors",
+        lambda: cluster.fit_region(100.7): "region is 100.7, expected a whole number",  # type: ignore[arg-type]
+        lambda: cluster.fit_region(1, depth_kpc=30): r"depth_kpc is a key of \[maps\], which has no effect",
+        lambda: cluster.fit_spectra(
+            regions, signal_to_noise_threshold=9
+        ): "threshold is a key of .cluster_info",
+        lambda: px.fit_spectra(cluster.bundle, regions, num_cpus=3): "num_cpus is a key of .processing",
+        lambda: cluster.map(free_abundance=True): "free_abundance is a key of .spectral",
+        lambda: px.make_map(cluster.results, temperature_max=9): "temperature_max is a key of .spectral",
+        lambda: cluster.profile(backend="ciao"): "backend is a key of .processing",
+        lambda: cluster.profile((150.0, 20.0)): "centre .*: expected peak, centroid",  # type: ignore[arg-type]
+        lambda: cluster.profile(sector="12"): "sector is '12', expected two numbers",
+        lambda: cluster.profile(band=(0.5, 2, 7)): "band is .*, expected two numbers",
+        lambda: cluster.profile(seed=-1): "seed is '-1', expected a whole number",
+        lambda: cluster.mass(ensembles=0): "ensembles is '0', expected a whole number from 1",
+        lambda: cluster.mass(max_steps=0): "max_steps is '0', expected a whole number from 1",
+        lambda: cluster.mass(pool=4): "expected a pool, as from choose_pool",  # type: ignore[arg-type]
         lambda: px.choose_pool(-1): "-1",
+        lambda: px.choose_pool(np.nan): "n_workers is 'nan'",  # type: ignore[arg-type]
+        lambda: px.choose_pool(10**9): "from 0 to 4096",
         lambda: px.Cluster(tmp_path / "no.ini"): "no.ini",
         lambda: cluster.results["kt"]: "known are.*kT",
     }.items():
@@ -354,6 +390,50 @@ def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: 
         assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="scale map"):
         px.make_map(cluster.fit_spectra(regions[:1]) and px.fit_spectra(cluster.bundle, regions), "scale")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("row", [0.7, 1, 2]),
+        ("col", [0, np.nan, 2]),
+        ("region", [1.5, 2.5, 3.5]),
+        ("region", [np.nan, 1, 2]),
+        ("region", [0, 1, 2]),
+        ("region", [1, 2, 2**31]),
+        ("radius", ["8", "8", "8"]),
+        ("row", ["1", "2", "3"]),
+    ],
+)
+def test_what_would_be_rounded_is_refused(cluster: px.Cluster, column: str, values: list[object]) -> None:
+    regions = Table(cluster.regions(1)[:3])
+    regions[column] = values
+    with pytest.raises(ConfigError, match=r"expected a number from 1|expected numbers in all"):
+        px.fit_spectra(cluster.bundle, regions)
+
+
+def test_masked_labels_are_no_region(cluster: px.Cluster) -> None:
+    labels = np.zeros(cluster.bundle.mask.shape, np.int32)
+    labels[10:20, 10:20], labels[20:30, 10:20] = 1, 2
+    fitted = px.fit_spectra(cluster.bundle, np.ma.masked_array(labels, labels == 1))
+    assert fitted["region"].value.tolist() == [2]
+
+
+def test_angles_may_have_units(cluster: px.Cluster) -> None:
+    ra, dec = (float(v) for v in cluster.wcs.wcs_pix2world(22, 22, 0))
+    there = cluster.region_at(ra, dec)
+    assert cluster.region_at(Quantity(np.radians(ra), "rad"), Quantity(60 * dec, "arcmin")) == there  # type: ignore[arg-type]
+
+
+def test_other_names_of_maps(cluster: px.Cluster) -> None:
+    assert cluster.map("kT").name == "temperature"
+
+
+def test_opened_bundle_tells_that_its_fits_have_other_settings(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    px.open_bundle(Layout.of(read_config(config)).bundle, temperature_max=20).map()
+    assert "made with other settings" in caplog.text
 
 
 def test_results_of_another_bundle_are_refused(config: Path, tmp_path: Path) -> None:

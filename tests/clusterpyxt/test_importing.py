@@ -211,11 +211,27 @@ def test_damaged_files_are_named_and_the_rest_is_taken(old: Path, tmp_path: Path
 
 @pytest.mark.parametrize("size", [20, 50_000], ids=["regions", "bundle"])
 def test_a_full_disk_leaves_nothing(on_a_full_disk, old: Path, tmp_path: Path, size: int) -> None:  # type: ignore[no-untyped-def]
-    """No bundle is listed as missing that only had no room."""
+    """A bundle for which there was no space is not listed as missing."""
     done = on_a_full_disk(["import-cluster", str(old), "--directory", str(tmp_path / "new")], size)
     assert done.returncode == 2, done.stderr
     assert "File too large" in done.stderr
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_file_of_a_wrong_exposure_is_named(old: Path, tmp_path: Path) -> None:
+    (old / "acb" / f"{NAME}_4001_exptime.dat").write_text("0")
+    done = import_cluster(old, tmp_path / "new")
+    assert any(f"acb/{NAME}_4001_exptime.dat: the exposure is 0 s" in line for line in done.missing)
+
+
+def test_image_of_another_size_is_told(old: Path, tmp_path: Path) -> None:
+    path = old / "combined" / f"{NAME}_comb_ctsimage.fits"
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data = hdus[0].data[:-1]
+        shape = hdus[0].data.shape
+    done = import_cluster(old, tmp_path / "new")
+    found = f"combined/{path.name}: its image is {shape}, expected {(shape[0] + 1, shape[1])} as the mask has"
+    assert any(found in line for line in done.missing)
 
 
 def test_lines_of_fits(old: Path, tmp_path: Path) -> None:
@@ -223,8 +239,8 @@ def test_lines_of_fits(old: Path, tmp_path: Path) -> None:
     with best.open("a") as file:
         file.write("17,4.1,0.2\r\n1,6.5,0.2,-0.1,1e-4,1e-5,-1e-5,1,4001\r\n99999999,6,1,-1,1,1,-1,1,4001\r\n")
     done = import_cluster(old, tmp_path / "new")
-    assert any("1 lines are unreadable, 1 replaced" in line for line in done.changed)
-    assert any("1 of regions that the scale map has not" in line for line in done.missing)
+    assert any("1 line unreadable, 1 line replaced" in line for line in done.changed)
+    assert any("1 of regions that are not in the scale map" in line for line in done.missing)
     results = read_store(Layout.of(read_config(done.config)).results)
     assert results.rows["kT"][0] == 6.5
     # one observation of two took part

@@ -1,4 +1,4 @@
-"""A configuration is read whole and right, or every problem is named at once."""
+"""A configuration is read completely and correctly, or all its problems are named at once."""
 
 from pathlib import Path
 
@@ -44,6 +44,16 @@ def test_template_names_every_key_of_clusterpyxt() -> None:
         assert f"\n{key}" in template
 
 
+def test_first_line_of_a_template_names_what_must_be_filled_in() -> None:
+    some = {"redshift": "0.062"}
+    first = [config_template("X", texts).partition("\n")[0] for texts in (None, some, FILLED)]
+    assert first == [
+        "# pyxt_hpc configuration of X: fill in observation_ids, redshift, hydrogen_column_density",
+        "# pyxt_hpc configuration of X: fill in observation_ids, hydrogen_column_density",
+        "# pyxt_hpc configuration of X",
+    ]
+
+
 def test_all_problems_are_named_together(tmp_path: Path) -> None:
     path = write(
         tmp_path, {"redshift": "Update me!", "hydrogen_column_density": "5.2e20", "observation_ids": ""}
@@ -68,6 +78,8 @@ def test_all_problems_are_named_together(tmp_path: Path) -> None:
         ("redshift", "-0.1", "0 to 3"),
         ("redshift", "nan", "nan"),
         ("hydrogen_column_density", "11", "0 to 10"),
+        ("hydrogen_column_density", "0.0_5", "expected a number"),
+        ("temperature_min", "1_0", "expected a number in keV"),
         ("num_cpus", "2.5", "whole number"),
         ("parallel_processing", "perhaps", "true or false"),
         ("absorption", "wabs", "phabs, tbabs"),

@@ -46,7 +46,7 @@ def test_what_cannot_be_taken_out_alone_is_refused() -> None:
 
 
 def made_up_file(rng: np.random.Generator) -> str:
-    """An INI file of lines that people write, in one of the conventions for ends of lines."""
+    """An INI file of lines that people write, with one kind of line ends."""
     end = str(rng.choice(["\n", "\r\n"]))
     lines = ["# head", "", "[zero]", "data_directory = not this one", ""]
     keys = [f"key_{i}" for i in range(int(rng.integers(1, 6)))] + ["data_directory"]

@@ -1,4 +1,4 @@
-"""Archives asked by astroquery: a local double with astroquery's own signatures, and no network."""
+"""Archives are queried through astroquery: doubles with astroquery's signatures answer, without a network."""
 
 import inspect
 import sys
@@ -21,7 +21,7 @@ RA, DEC = 207.2207, 26.5956
 
 
 class Archives:
-    """Doubles of three modules of astroquery 0.4.11, whose signatures these are, and what they were asked."""
+    """Doubles of three modules of astroquery 0.4.11, with their signatures, which record the queries."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -31,7 +31,7 @@ class Archives:
     def query_object(
         self, object_name: str, *, get_query_payload: bool = False, verbose: bool = False
     ) -> Table:
-        """``Ned.query_object``; columns as in NED's main table."""
+        """Double of ``Ned.query_object``; its columns are those of NED's main table."""
         self._note("ned")
         table = Table({"Object Name": ["ABELL 1795"], "RA": [RA], "DEC": [DEC], "Type": ["GClstr"]})
         table["Redshift"] = MaskedColumn([self.redshift or 0.0], mask=[self.redshift is None])
@@ -42,7 +42,7 @@ class Archives:
         width: Any = None, polygon: Any = None, add_offset: bool = False, get_query_payload: bool = False,
         columns: Any = None, cache: bool = False, verbose: bool = False, maxrec: Any = None, **kwargs: Any,
     ) -> Table:  # fmt: skip
-        """``Heasarc.query_region``."""
+        """Double of ``Heasarc.query_region``."""
         self._note("heasarc")
         assert catalog == "chanmaster"
         assert isinstance(position, SkyCoord)
@@ -62,7 +62,7 @@ class Archives:
         height: Any = None, catalog: Any = None, get_query_payload: bool = False, cache: bool = True,
         return_type: str = "votable", column_filters: Any = None, frame: str = "fk5",
     ) -> list[Table]:  # fmt: skip
-        """``VizierClass.query_region``."""
+        """Double of ``VizierClass.query_region``."""
         self._note("vizier")
         assert catalog == "J/A+A/594/A116/nhi_hpx"
         assert radius.to_value("arcmin") == pytest.approx(8.1)
@@ -77,7 +77,7 @@ class Archives:
 
 @pytest.fixture
 def archives(monkeypatch: pytest.MonkeyPatch) -> Archives:
-    """In the place of astroquery."""
+    """The doubles in place of astroquery."""
     archives = Archives()
 
     def vizier(
@@ -102,12 +102,12 @@ def archives(monkeypatch: pytest.MonkeyPatch) -> Archives:
 def test_what_the_archives_say(archives: Archives) -> None:
     found = look_up("A1795")
     assert found.redshift == pytest.approx(0.062476)
-    # weights 1/1.7, 1/3, 1/6: nearer than half a pixel is not nearer
+    # weights 1/1.7, 1/3, 1/6: distances below half a pixel count as half a pixel
     weights = np.array([1 / 1.7, 1 / 3.0, 1 / 6.0])
     assert found.nH == pytest.approx(np.average([0.010, 0.012, 0.018], weights=weights), rel=1e-4)
     # public, ACIS, no grating, the longest first
     assert [one.obsid for one in found.observations] == ["493", "494", "5286"]
-    assert "3 observations by ACIS, 53 ks" in found.notes[2]
+    assert "3 observations with ACIS, 53 ks" in found.notes[2]
 
 
 def test_complete_configuration(
@@ -116,14 +116,14 @@ def test_complete_configuration(
     monkeypatch.chdir(tmp_path)
     assert main(["init-cluster", "A1795", "--lookup", "--nH", "0.0119"]) == 0
     config = read_config(tmp_path / "A1795_cluster_config.ini")
-    assert (config.redshift, config.nH) == (0.062476, 0.0119)  # what is given goes before
+    assert (config.redshift, config.nH) == (0.062476, 0.0119)  # given values have priority
     assert config.observation_ids == ("493", "494", "5286")
     assert "z = 0.062476" in capsys.readouterr().out
 
 
 def test_an_archive_that_is_silent_leaves_its_value_empty(archives: Archives) -> None:
     class DALFormatError(Exception):
-        """As of pyvo, by which HEASARC is asked."""
+        """Error with the name of pyvo's, through which HEASARC is queried."""
 
     said = "ConnectionError: HTTPSConnectionPool(host='heasarc.gsfc.nasa.gov'): Max retries exceeded"
     archives.fail = {"heasarc": DALFormatError(said), "vizier": RuntimeError("Read timed out")}

@@ -101,7 +101,7 @@ def test_former_names_in_a_profile(tmp_path: Path, caplog: pytest.LogCaptureFixt
         read_site(str(path))
 
 
-# Texts as people write them, and as nobody should.
+# Texts that people write, and some that nobody should write.
 ODD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 NUMBERS = ["", "0", "1", "-1", "0.3", "5e20", "nan", "inf", "1_0", "01:00:00", "0:0:0", "64G", "4940, 04941"]
 WORDS = ["true", "No", "auto", "phabs", "~", "~nobody/x", "/data", "..", "model=bro", "{obsid}/{obsid}.arf"]
@@ -128,7 +128,7 @@ NAMES = st.sampled_from([name for keys in ALL_KEYS.values() for name in keys])
 
 
 def written(folder: Path, texts: dict[str, str]) -> Path:
-    """A configuration with every section, these texts, and no defaults for other keys."""
+    """A configuration with every section and these texts, without defaults for other keys."""
     path = folder / "A.ini"
     path.write_text("\n".join(ini_lines(ALL_KEYS, texts)), encoding="utf-8", newline="")
     return path
@@ -136,7 +136,7 @@ def written(folder: Path, texts: dict[str, str]) -> Path:
 
 @contextlib.contextmanager
 def may_be_refused() -> Iterator[None]:
-    """Whatever is wrong is said in one line, by an error of ours."""
+    """Allow only errors of this package, with a message of one line."""
     try:
         yield
     except (ConfigError, DamagedFile) as error:

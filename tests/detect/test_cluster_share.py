@@ -9,7 +9,7 @@ SHAPE, CENTRE = (300, 320), (140, 170)
 
 
 def field(peak: float, core: float, beta: float, flat: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts, exposure with a gap, and the cluster's part of what is expected."""
+    """Counts, exposure with a gap, and the cluster's part of the expected counts."""
     y, x = np.indices(SHAPE)
     radius = np.hypot(y - CENTRE[0], x - CENTRE[1])
     exposure = np.full(SHAPE, 1e4)

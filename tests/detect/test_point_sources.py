@@ -1,4 +1,4 @@
-"""Point sources are found, and what is not a point source is left alone."""
+"""Point sources are found, and nothing else is taken for one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Proposed regions are those a person would draw, read back as they were meant, never in a person's way."""
+"""Proposed regions are those that a person would draw, are read back, and never replace a drawn file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +63,7 @@ def row_of_chips(n: int) -> Polygons:
 
 
 def images(gas: float = 1e5, *, background: bool = True, seed: int = 1) -> FieldImages:
-    """A flattened cluster of so many counts, with two sources and an even background."""
+    """A flattened cluster with this number of counts, two sources and a flat background."""
     rng = np.random.default_rng(seed)
     wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC, crpix=(SIDE / 2, SIDE / 2))
     y, x = np.indices((SIDE, SIDE), dtype=float)
@@ -79,7 +79,7 @@ def images(gas: float = 1e5, *, background: bool = True, seed: int = 1) -> Field
 
 
 def _distance(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """From the cluster's centre, along its ellipses."""
+    """Distance from the cluster's centre along its ellipses."""
     y, x = y - CENTRE[0], x - CENTRE[1]
     along, across = np.cos(ANGLE) * x + np.sin(ANGLE) * y, np.cos(ANGLE) * y - np.sin(ANGLE) * x
     return np.hypot(along, across / RATIO)
@@ -96,7 +96,7 @@ def proposal(field: FieldImages) -> Proposal:
 
 
 def inside(text: str, wcs: WCS) -> np.ndarray:
-    """Pixels of the image that a region file holds."""
+    """Pixels of the image in the region of a file."""
     y, x = np.indices((SIDE, SIDE))
     ra, dec = wcs.wcs_pix2world(x.ravel(), y.ravel(), 0)
     return contains(parse_regions(text, Path("a.reg")), ra, dec, {}).reshape(SIDE, SIDE)
@@ -126,7 +126,7 @@ def test_core_has_the_shape_of_the_cluster_and_most_of_its_counts(
     assert (y[mask].mean(), x[mask].mean()) == pytest.approx(CENTRE, abs=3.0)
     shape = (1.0 + (_distance(y, x) / SIZE) ** 2) ** -1.8
     assert 0.6 < shape[mask].sum() / shape.sum() < 0.9
-    # by the file's convention of angles: the ends of the long axis are within, those across are not
+    # by the file's convention of angles: the ends of the long axis are inside, those across it are not
     end = 0.9 * core.semi_major / PIXEL_ARCSEC * np.array([np.sin(ANGLE), np.cos(ANGLE)])
     (row, col), (away_row, away_col) = (
         np.round(CENTRE + end).astype(int),
@@ -141,7 +141,7 @@ def test_crop_holds_the_visible_emission_within_the_field(background: bool) -> N
     field = images(background=background)
     proposal = propose(field)
     text = crop_text(proposal)
-    (drawn,) = Regions.parse(text, format="ds9")  # with its system, as other programs need it
+    (drawn,) = Regions.parse(text, format="ds9")  # with its coordinate system, which other programs need
     assert drawn.center.frame.name == "fk5"
     mask = inside(text, field.wcs)
     y, x = np.indices(mask.shape)
@@ -165,6 +165,20 @@ def test_faint_emission_has_a_box_too():
     assert 0.02 < mask.mean() < 0.5
 
 
+def test_emission_in_the_corner_of_the_image_is_found() -> None:
+    rng = np.random.default_rng(5)
+    y, x = np.indices((SIDE, SIDE), dtype=float)
+    shape = (1.0 + (np.hypot(y, x) / SIZE) ** 2) ** -1.8
+    counts = rng.poisson(1e5 * shape / shape.sum() + BACKGROUND)
+    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC, crpix=(SIDE / 2, SIDE / 2))
+    everywhere = np.ones((SIDE, SIDE))
+    mask = inside(
+        crop_text(propose(FieldImages(counts, 1e4 * everywhere, everywhere, wcs, PIXEL_ARCSEC))), wcs
+    )
+    assert mask[0, 0]
+    assert 0.005 < mask.mean() < 0.5
+
+
 @pytest.mark.parametrize("background", [True, False])
 def test_without_extended_emission_nothing_is_proposed(background: bool) -> None:
     with pytest.raises(EmptySelection, match=r"no extended emission.*draw the crop box"):
@@ -186,7 +200,7 @@ def test_response_circle_holds_a_piece_of_every_chip(roll: float, ra: float, dec
 
 
 def on_row(x: float, y: float) -> tuple[float, float]:
-    """RA, Dec of a place [arcsec] from the first chip's corner, along `row_of_chips` and across it."""
+    """RA, Dec of a position [arcsec] from the first chip's corner, along `row_of_chips` and across it."""
     cosine, sine = np.cos(0.4), np.sin(0.4)
     turned = np.array([x, y]) @ np.array([[cosine, sine], [-sine, cosine]])
     ra, dec = tangent_plane(150.0, -40.0, 1.0).wcs_pix2world(*(turned + 1.0), 1)
@@ -228,7 +242,7 @@ def test_a_subarray_has_a_smaller_circle() -> None:
 @pytest.mark.parametrize("n", [2, 3, 4, 6, 9, 16])
 @pytest.mark.parametrize("chips", [acis_i(35.0), row_of_chips(1), row_of_chips(3)], ids=["2x2", "1", "3x1"])
 def test_places_are_spread_evenly(chips: Polygons, n: int) -> None:
-    """Each circle lies on one chip; none has far more of the chips than another, or is far from its part."""
+    """Each circle lies on one chip, near the middle of its part; all parts have similar sizes."""
     corners = np.concatenate([pieces[0] for pieces in chips.values()])
     axis = tuple(corners[0])
     circles = response_circles(Chips(chips, axis), n)
@@ -239,7 +253,7 @@ def test_places_are_spread_evenly(chips: Polygons, n: int) -> None:
     np.testing.assert_allclose(areas.sum(axis=1), np.pi * 40.0**2, rtol=0.02)
     from_axis = [off_axis_arcmin(c.ra, c.dec, *axis) for c in circles]
     assert from_axis[0] < 1.5 * min(from_axis)
-    # a lattice of points of its own
+    # an independent lattice of points
     plane = tangent_plane(*corners.mean(axis=0), 1.0)
     y, x = np.mgrid[-1500:1500:10.0, -1500:1500:10.0]
     on = [PolygonPixelRegion(PixCoord(*plane.wcs_world2pix(*p[0].T, 1))).contains(PixCoord(x, y))

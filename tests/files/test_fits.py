@@ -28,6 +28,16 @@ def test_round_trip_also_compressed(tmp_path: Path) -> None:
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
+def test_the_compressed_file_stands_for_the_one_that_is_not_there(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits.gz", image())
+    np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
+    with pytest.raises(MissingInput, match=r"a\.fits: image not found"):  # products have their own names
+        read_ours(tmp_path / "a.fits")
+    (tmp_path / "a.fits").symlink_to(tmp_path / "gone.fits")
+    with pytest.raises(DamagedFile, match=r"a\.fits: is a link to .*gone\.fits"):
+        read(tmp_path / "a.fits")
+
+
 def test_every_way_of_cutting_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     write_fits(path, image())
@@ -44,7 +54,7 @@ def test_a_file_is_whole_or_not(packed: bool, tmp_path: Path) -> None:
     image().writeto(path)
     check_whole(path, "image", "make it again")
     content = path.read_bytes()
-    # a packed file is damaged by every byte that is missing
+    # every missing byte damages a packed file
     cuts = range(1, len(content), 7) if packed else (100, 2000, 2880, len(content) - 2880)
     for cut in cuts:
         path.write_bytes(content[:cut])
@@ -98,7 +108,7 @@ def test_what_is_no_fits_is_told_by_its_beginning(
 def test_checksums_are_those_of_the_convention(tmp_path: Path) -> None:
     write_fits(tmp_path / "a.fits", two_units())
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # astropy's own reckoning
+        warnings.simplefilter("error")  # astropy's own calculation
         with fits.open(tmp_path / "a.fits", checksum=True) as hdus:
             assert all({"CHECKSUM", "DATASUM"} <= set(hdu.header) for hdu in hdus)
     np.testing.assert_array_equal(read_ours(tmp_path / "a.fits"), np.arange(700))
@@ -120,7 +130,7 @@ def test_no_flipped_bit_of_a_product_is_believed(tmp_path: Path) -> None:
 def test_a_product_that_another_program_wrote_again_is_refused(tmp_path: Path) -> None:
     image().writeto(tmp_path / "a.fits")
     np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
-    with pytest.raises(DamagedFile, match="has no checksum: it is of an earlier version"):
+    with pytest.raises(DamagedFile, match="has no checksum: it was made by an earlier version"):
         read_ours(tmp_path / "a.fits")
 
 
@@ -131,7 +141,7 @@ def test_a_copy_has_the_same_bytes_of_data_and_a_checksum(tmp_path: Path) -> Non
     table.header["OLD"] = "card"
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
     content = (tmp_path / "a.fits").read_bytes()
-    broken = content.replace(b"'card    '", b"YES, more ")  # no value of the standard, as old files have
+    broken = content.replace(b"'card    '", b"YES, more ")  # not a value of the standard, as in old files
     assert broken != content
     theirs.write_bytes(gzip.compress(broken))
     copy_fits(theirs, ours, "RMF", "make it again")
@@ -145,7 +155,7 @@ def test_a_foreign_file_with_a_stale_checksum_is_read_with_a_warning(
 ) -> None:
     path = tmp_path / "a.fits"
     write_fits(path, image())
-    for keyword in (b"CHECKSUM= ", b"XXXXXXXX= "):  # without it DATASUM is left
+    for keyword in (b"CHECKSUM= ", b"XXXXXXXX= "):  # then only DATASUM is left
         content = bytearray(path.read_bytes().replace(b"CHECKSUM= ", keyword))
         content[5763] += 1  # in the data
         path.write_bytes(content)

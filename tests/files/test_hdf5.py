@@ -1,4 +1,4 @@
-"""HDF5 files are read where locks cannot be had, and the system's refusals are not taken for damage."""
+"""HDF5 files are read where no locks are available, and refusals of the system are not reported as damage."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.errors import DamagedFile, FileUnreachable
 from pyxt_hpc.files.hdf5 import open_hdf5
 
 NO_LOCKS = r"""
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def no_locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Library that takes flock away; its error is in the variable NO_LOCKS."""
+    """A library that makes flock fail; the variable NO_LOCKS has its error number."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler")
@@ -56,7 +56,7 @@ def test_without_locks(file: Path, no_locks: Path, number: int) -> None:
             check=False,
         ).returncode
 
-    if number != 38:  # which HDF5 itself takes for no need
+    if number != 38:  # which HDF5 itself ignores
         assert run(f"h5py.File({str(file)!r}, 'r', locking=True)") != 0, "the lock was to be had"
     assert run(f"open_hdf5(pathlib.Path({str(file)!r}))") == 0
 
@@ -74,3 +74,9 @@ def test_refusal_of_the_system_is_told_from_damage(file: Path, tmp_path: Path) -
 def test_errors_of_the_one_who_reads_are_passed_on(file: Path) -> None:
     with pytest.raises(KeyError), open_hdf5(file) as opened:
         opened["y"]
+
+
+def test_object_that_the_system_does_not_let_read_is_no_damage(file: Path) -> None:
+    said = "Unable to synchronously open object (file read failed: errno = 116, error message = 'Stale')"
+    with pytest.raises(FileUnreachable, match="Stale file handle"), open_hdf5(file):
+        raise KeyError(said)  # as h5py does

@@ -1,4 +1,4 @@
-"""One writer, whoever dies how: a second one is refused, a dead one is not waited for."""
+"""There is one writer at a time, however writers end: a second one is refused, and a dead one is replaced."""
 
 import errno
 import json
@@ -29,12 +29,12 @@ from pyxt_hpc.files.lock import (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """What is to be written."""
+    """The file to be written."""
     return tmp_path / "acb" / "A_results.h5"
 
 
 def left_by(owner: Owner, path: Path, *, silent_for: float = 0.0) -> Path:
-    """A lock file as another process has it."""
+    """A lock file as another process writes it."""
     lock = lock_path(path)
     lock.parent.mkdir(exist_ok=True)
     lock.write_text(json.dumps({"owner": asdict(owner), "token": "other"}))
@@ -76,7 +76,7 @@ def test_forked_child_does_not_release(path: Path) -> None:
 
 
 def fork_and_look(path: Path) -> None:
-    """Let a child try to release the lock."""
+    """Let a child process try to release the lock."""
     lock = WriterLock(path)
     if not os.fork():
         lock.release()
@@ -141,7 +141,7 @@ def test_job_that_starts_again_elsewhere_does_not_wait_for_itself(
 def test_lock_that_cannot_be_read_is_believed_for_a_while(path: Path, text: str) -> None:
     lock = left_by(elsewhere(), path)
     lock.write_text(text)
-    with pytest.raises(StoreInUse, match="does not say who it is"):
+    with pytest.raises(StoreInUse, match="an unknown process is writing it"):
         WriterLock(path)
     then = time.time() - SILENCE_SECONDS - 5
     os.utime(lock, (then, then))
@@ -149,7 +149,7 @@ def test_lock_that_cannot_be_read_is_believed_for_a_while(path: Path, text: str)
 
 
 def owner_text(**changes: object) -> str:
-    """Text of a lock of another machine in which something is odd."""
+    """Text of a lock of another machine with an invalid value."""
     return json.dumps({"owner": asdict(elsewhere()) | changes, "token": "other"})
 
 
@@ -168,7 +168,7 @@ ODD_TEXTS = {
 
 
 def write(text: str) -> Callable[[Path], None]:
-    """Make a file of something else, long untouched."""
+    """Make a file of another kind that was not touched for long."""
 
     def make(path: Path) -> None:
         path.write_text(text)
@@ -211,8 +211,16 @@ def test_what_is_no_lock_is_named_and_left_alone(
 
 def test_lock_that_was_cut_short_may_look_like_anything(path: Path) -> None:
     left_by(elsewhere(), path).write_text(ODD_TEXTS["nested deeply"])
-    with pytest.raises(StoreInUse, match="does not say who it is"):
+    with pytest.raises(StoreInUse, match="an unknown process is writing it"):
         WriterLock(path)
+
+
+def test_unknown_owner_of_an_old_lock_is_named_in_words(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = left_by(elsewhere(), path)
+    lock.write_text('{"owner": {"host"')
+    os.utime(lock, (1, 1))
+    with WriterLock(path):
+        assert "an unknown process has ended without removing its lock" in caplog.text
 
 
 def test_unreadable_lock_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,8 +246,8 @@ def test_lock_is_looked_at_before_a_write_once_a_second(path: Path, monkeypatch:
     left_by(elsewhere(), path)
     now[0] += 0.5 * CHECK_SECONDS
     lock.check()
-    now[0] += CHECK_SECONDS  # so long it was stopped, say
-    with pytest.raises(StoreInUse, match="taken by process 4242 on node7"):
+    now[0] += CHECK_SECONDS  # as if it had been stopped for that time
+    with pytest.raises(StoreInUse, match="taken over by process 4242 on node7"):
         lock.check()
     lock.release()
     assert current_owner(path) == elsewhere()
@@ -260,7 +268,7 @@ def test_lock_that_cannot_be_looked_at_is_good_until_others_may_take_it(
         now[0] = SILENCE_SECONDS / 3
         lock.check()
         now[0] = SILENCE_SECONDS
-        with pytest.raises(StoreInUse, match="cannot be looked at"):
+        with pytest.raises(StoreInUse, match="cannot be read"):
             lock.check()
     lock.release()
 
@@ -280,7 +288,7 @@ def test_a_look_that_takes_long_is_repeated(path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(lock_module, "_read", stopped_while_reading)
     now[0] = 5.0
-    with pytest.raises(StoreInUse, match="taken by process 4242"):
+    with pytest.raises(StoreInUse, match="taken over by process 4242"):
         lock.check()
 
 
@@ -315,13 +323,13 @@ def test_owner_that_was_taken_for_dead_stops(path: Path) -> None:
     lock = WriterLock(path)
     os.unlink(lock_path(path))
     other = left_by(elsewhere(), path)
-    lock.touch()  # looks only now and then
-    with pytest.raises(StoreInUse, match="taken by process 4242 on node7: stopped"):
+    lock.touch()  # checks only now and then
+    with pytest.raises(StoreInUse, match="taken over by process 4242 on node7: this run stops"):
         lock.touch(now=True)
     lock.release()
     assert other.exists()
     other.unlink()
-    with pytest.raises(StoreInUse, match="taken away"):
+    with pytest.raises(StoreInUse, match=r"its lock .* was removed"):
         lock.touch(now=True)
 
 
@@ -352,7 +360,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_of_many_at_once_one_gets_a_stale_lock(path: Path) -> None:
-    """Eight processes meet a dead owner's lock again and again: never do two have it at once."""
+    """Eight processes find a dead owner's lock again and again: two never have it at the same time."""
     script = f"from test_lock import *; contend(Path({str(path)!r}))"
     left_by(replace(this_process(), pid=os.getpid(), started="1"), path)
     crowd = [
@@ -368,7 +376,7 @@ def test_of_many_at_once_one_gets_a_stale_lock(path: Path) -> None:
 
 
 def contend(path: Path) -> None:
-    """Get the lock, check that nobody else has it, leave it as the dead do; exit with the wins."""
+    """Take the lock alone, and leave it like a dead process; the exit code is the number of times."""
     logging.disable()
     end, wins, inside = time.monotonic() + 1.5, 0, path.with_name("inside")
     while time.monotonic() < end and wins < 40:
@@ -394,7 +402,7 @@ def test_a_folder_in_the_locks_place_stops_the_owner(path: Path) -> None:
     lock = WriterLock(path)
     lock.path.unlink()
     lock.path.mkdir()
-    with pytest.raises(StoreInUse, match="was taken away"):
+    with pytest.raises(StoreInUse, match=r"its lock .* was removed"):
         lock.check(now=True)
     lock.release()
     assert lock.path.is_dir()

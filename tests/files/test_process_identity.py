@@ -1,4 +1,4 @@
-"""What /proc tells of processes."""
+"""Information about processes from /proc."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Words of messages."""
+"""Texts for messages."""
 
 from pyxt_hpc.files.quoting import FEW_ALIKE, several, told_once
 

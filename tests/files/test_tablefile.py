@@ -1,4 +1,4 @@
-"""Tables are where the file says, and every refusal of the system is one line."""
+"""Tables are where the file says, and every refusal of the system is an error of one line."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ KIND = {"schema": "test", "version": 1, "remedy": "throw it away"}
 
 
 def make(path: Path, n: int = 1000, **description: object) -> None:
-    """A file of two tables."""
+    """Write a file of two tables."""
     create_tables(
         path,
         {"rows": (ROW, n), "flags": (np.dtype("u1"), 7)},
@@ -28,7 +28,7 @@ def make(path: Path, n: int = 1000, **description: object) -> None:
 
 
 def opened(path: Path, **options: bool) -> TableFile:
-    """The same, open."""
+    """Open this file."""
     return TableFile(path, **KIND, tables={"rows": ROW, "flags": np.dtype("u1")}, **options)
 
 
@@ -66,7 +66,7 @@ def test_another_version_or_other_columns_are_foreign(tmp_path: Path) -> None:
     with pytest.raises(ForeignProduct, match="is 'test' version 1, expected 'test' version 2: throw it away"):
         TableFile(path, **KIND | {"version": 2}, tables=tables)
     for other in ({"rows": np.dtype("i4")}, {"rows": ROW, "more": ROW}):
-        with pytest.raises(ForeignProduct, match="columns are not those"):
+        with pytest.raises(ForeignProduct, match="columns differ from those"):
             TableFile(path, **KIND, tables=other)
 
 
@@ -84,12 +84,12 @@ def test_file_cut_short_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     make(path)
     with opened(path) as file:
         os.truncate(path, path.stat().st_size - 1000)
-        with pytest.raises(DamagedFile, match="cut short"):
+        with pytest.raises(DamagedFile, match="truncated while it was read"):
             file.read("rows")
 
 
 def test_full_disk_is_told_at_once_or_not_at_all(tmp_path: Path) -> None:
-    """On a real disk that is full: what was made goes on being written, what was not is refused."""
+    """On a disk that is full: a file that exists can be written to; a new file is refused."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if os.geteuid() or subprocess.run(
@@ -108,7 +108,7 @@ def test_full_disk_is_told_at_once_or_not_at_all(tmp_path: Path) -> None:
             file.write("rows", 0, some_rows(20_000))
             file.sync()
             np.testing.assert_array_equal(file.read("rows"), some_rows(20_000))
-        # A sparse copy lacks the room: known before anything depends on it.
+        # A sparse copy lacks disk space, which is noticed when it is opened.
         filler.unlink()
         content = (disk / "t.h5").read_bytes()
         with (disk / "copy.h5").open("wb") as copy:

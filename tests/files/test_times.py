@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times and durations as texts for people."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A product is replaced whole or left alone."""
+"""A product is replaced completely or not at all."""
 
 import errno
 import os
@@ -62,7 +62,7 @@ def test_failure_leaves_the_old_content_and_no_litter(tmp_path: Path) -> None:
 
 
 def left_behind(path: Path, mark: str, pid: int, age_s: float = 0.0) -> Path:
-    """A temporary file of a process that wrote `path`."""
+    """A temporary file of a process that was writing `path`."""
     litter = path.with_name(f".tmp-{mark}-{pid}-{path.name}")
     litter.write_text("half")
     os.utime(litter, (time.time() - age_s,) * 2)
@@ -80,7 +80,9 @@ def test_litter_of_killed_processes_goes(tmp_path: Path) -> None:
         gone = [left_behind(path, mark, ended.pid), left_behind(path, "0" * 8, living.pid, age_s=2 * 86400)]
         kept = [
             left_behind(path, mark, living.pid, age_s=2 * 86400),
-            left_behind(path, "0" * 8, ended.pid, age_s=3600),  # of another machine: it may be written now
+            left_behind(
+                path, "0" * 8, ended.pid, age_s=3600
+            ),  # of another machine, which may be writing it now
             left_behind(tmp_path / "b-a [1].txt", mark, ended.pid),  # of another product
             left_behind(tmp_path / "a 1.txt", mark, ended.pid),
         ]

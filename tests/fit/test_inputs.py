@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> ClusterConfig:
 
 @pytest.fixture
 def bundle() -> SimpleNamespace:
-    """What counts of a bundle here: live everywhere but in a corner."""
+    """Parts of a bundle that are needed here: all pixels are live, except in a corner."""
     mask = np.ones(SHAPE, np.uint8)
     mask[:3, :3] = 0
     return SimpleNamespace(fingerprint="f" * 64, mask=mask, wcs_header="")
@@ -46,7 +46,7 @@ def radii() -> np.ndarray:
 
 
 def write(config: ClusterConfig, bundle: SimpleNamespace, values: np.ndarray) -> Path:
-    """As create-bins does."""
+    """Write a scale map as create-bins does."""
     path = Layout.of(config).scale_map
     write_image(
         path, values, bundle.wcs_header, unit="pixel", comment="", bundle_fingerprint=bundle.fingerprint,
@@ -107,7 +107,7 @@ def test_radii_that_no_circle_has_are_named(
     values = radii()
     values[20, 30] = value
     write(config, bundle, values)
-    with pytest.raises(DamagedFile, match=r"1 radii are not 0 or 1 to 100 .* at row 20, column 30"):
+    with pytest.raises(DamagedFile, match=r"1 pixel with another radius, the first .* at row 20, column 30"):
         read_scale_map(config, bundle)
 
 
@@ -117,7 +117,7 @@ def test_circle_on_a_dead_pixel_and_pixels_of_another_kind(
     values = radii()
     values[1, 1] = 3.0
     write(config, bundle, values)
-    with pytest.raises(DamagedFile, match="on a live pixel"):
+    with pytest.raises(DamagedFile, match="1 pixel with another radius, the first 3 at row 1"):
         read_scale_map(config, bundle)
     write(config, bundle, radii().astype(np.float64))
     with pytest.raises(DamagedFile, match="expected float32"):

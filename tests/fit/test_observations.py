@@ -60,21 +60,21 @@ def two(bundle_of: Callable[..., Bundle]) -> Bundle:
 
 @pytest.fixture(scope="module")
 def model(two: Bundle) -> ObservationSet:
-    """Parts of circles weigh the same."""
+    """Observations with the same weight for all parts of circles."""
     even = SkyBrightness.even(two).image
     return ObservationSet.from_arrays(fold_observations(two, even, 0.09, FitOptions(), "auto").to_arrays())
 
 
 @pytest.fixture(scope="module")
 def steep_model(two: Bundle) -> ObservationSet:
-    """They weigh as they are bright."""
+    """Observations with parts of circles weighted by the steep brightness."""
     return ObservationSet.from_arrays(
         fold_observations(two, steep(SHAPE), 0.09, FitOptions(), "resolution").to_arrays()
     )
 
 
 def extract(model: ObservationSet, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
-    """One region."""
+    """Extract the spectra of one region."""
     spectra = extract_spectra(Shapes.circles(np.array([row]), np.array([col]), np.array([radius]), model))
     return {name: value[0] for name, value in vars(spectra).items()}
 
@@ -135,7 +135,7 @@ def test_observation_below_the_threshold_stays_out(model: ObservationSet) -> Non
 
 
 def test_places_of_one_kind_count_together(two: Bundle) -> None:
-    """A pixel in 29 is seen by the second place only: its events are fitted as the others are."""
+    """One pixel in 29 is seen by the second place only: its events are fitted like the others."""
     even = SkyBrightness.even(two).image
     first, second = two.observations
     west = np.arange(SHAPE[1]) < 25
@@ -201,7 +201,7 @@ def test_live_share_is_known_of_observations_that_stay_out_too(model: Observatio
 def test_parts_of_a_circle_weigh_as_they_are_bright(
     steep_model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
-    """Pixel by pixel; the whole circle is what lies beyond the edges of the images, too."""
+    """Summed pixel by pixel; the whole circle includes its part beyond the edges of the images."""
     y, x = np.indices((SHAPE[0] + 2 * MARGIN, SHAPE[1] + 2 * MARGIN)) - MARGIN
     weight = steep(SHAPE).astype(float) * ((y - row) ** 2 + (x - col) ** 2 <= radius**2)
     on_image = (y >= 0) & (y < SHAPE[0]) & (x >= 0) & (x < SHAPE[1])

@@ -1,4 +1,4 @@
-"""The cluster that hostile situations are tried on."""
+"""The cluster on which hostile situations are tested."""
 
 import shutil
 import sys
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tables share `situations`
 
 @pytest.fixture
 def work(tiny_cluster: Path, tmp_path: Path) -> Path:
-    """A copy of it; large files are links, so replace them and do not edit them."""
+    """A copy of the cluster; large files are links, so replace them and do not edit them."""
     folder = tmp_path / "work"
     shutil.copytree(tiny_cluster, folder, copy_function=lambda a, b: Path(b).hardlink_to(a))
     for name in ("demo.ini", "demo/acb/demo_results.h5"):

@@ -1,4 +1,4 @@
-"""Root's power over permissions, laid down for a while."""
+"""Root's exemption from permissions, given up for a while."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Ways in which situations come about: each is called with the folder of the cluster."""
+"""Functions that cause situations; each is called with the folder of the cluster."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ def nothing(folder: Path) -> None:
 
 
 def both(*parts: Prepare) -> Prepare:
-    """Several in turn."""
+    """Cause several situations in turn."""
     return lambda folder: [part(folder) for part in parts]
 
 
@@ -41,7 +41,7 @@ def away(folder: Path, name: str) -> Path:
 
 
 def file(name: str, data: bytes | str = "my notes\n") -> Prepare:
-    """A file of this content in its place, long untouched."""
+    """Put a file with this content in its place, not touched for long."""
 
     def prepare(folder: Path) -> None:
         path = away(folder, name)
@@ -52,22 +52,22 @@ def file(name: str, data: bytes | str = "my notes\n") -> Prepare:
 
 
 def fifo(name: str) -> Prepare:
-    """A pipe in its place: who opens it waits for ever."""
+    """Put a pipe in its place, whose opening waits for ever."""
     return lambda folder: os.mkfifo(away(folder, name))
 
 
 def directory(name: str) -> Prepare:
-    """A folder in its place."""
+    """Put a folder in its place."""
     return lambda folder: away(folder, name).mkdir()
 
 
 def link(name: str, target: str) -> Prepare:
-    """A link in its place."""
+    """Put a link in its place."""
     return lambda folder: away(folder, name).symlink_to(target)
 
 
 def unix_socket(name: str) -> Prepare:
-    """A socket in its place; for who works in the folder, as names of sockets are short."""
+    """Put a socket in its place; works in the file's folder, because names of sockets are short."""
 
     def prepare(folder: Path) -> None:
         with socket.socket(socket.AF_UNIX) as made:

@@ -1,7 +1,7 @@
-"""The table of what people and systems do to the command line, and what it answers.
+"""Situations that people and systems cause at the command line, and its answers, as a table.
 
-Every row: the situation, the command, its exit code, words of its one line, and that nothing on the disk has
-changed but what the situation itself did. No row may wait, show a traceback, or say more than a line.
+A row has the situation, the command, its exit code, and words of its only line. Nothing on the disk may change except
+by the situation itself. No row may wait, show a traceback, or print more than a line.
 """
 # ruff: noqa: E501 (rows of a table)
 
@@ -45,7 +45,7 @@ def set_key(key: str, value: str) -> Prepare:
 
 
 def sized(name: str, size: int) -> Prepare:
-    """A file with holes only."""
+    """A large file without content (sparse)."""
 
     def prepare(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
@@ -60,7 +60,7 @@ SCALE_MAP, INDEX_MAP = "demo/acb/demo_pype_scale_map.fits", "demo/acb/demo_scale
 C = "-c demo.ini"
 PLASMA = "fit-pha a.pi --redshift 0.1 --nH 0.05"
 
-# situation, how it comes about, command, words of the line
+# situation, cause, command, words of the line
 CONFIGURATIONS = [
     ("absent", nothing, "status -c none.ini", "no such file", "init-cluster"),
     ("no name", nothing, "status -c ''", "is a folder"),
@@ -79,8 +79,8 @@ CONFIGURATIONS = [
     ("a picture", file("a.ini", b"\x89PNG\r\n\x1a\n" + bytes(range(256))), "run -c a.ini", "not a text file"),
     ("no section", file("a.ini", b"name = 1\n"), "status -c a.ini", "no section headers"),
     ("line of 100 kB", file("a.ini", LETTERS.encode()), "status -c a.ini", "cannot be read as an INI file"),
-    ("value of 100 kB", set_key("redshift", LETTERS), f"status {C}", "redshift", "(100000 letters)"),
-    ("key of 100 kB", edit("redshift ", f"{LETTERS} = 1\nredshift "), f"status {C}", "unknown", "(100000 letters)"),
+    ("value of 100 kB", set_key("redshift", LETTERS), f"status {C}", "redshift", "(100000 characters)"),
+    ("key of 100 kB", edit("redshift ", f"{LETTERS} = 1\nredshift "), f"status {C}", "unknown", "(100000 characters)"),
     ("section of 100 kB", edit("[cluster_info]", f"[{LETTERS}]\n[cluster_info]"), f"status {C}", "is unknown"),
     ("60,000 unknown keys", edit("redshift ", "".join(f"k{i}=1\n" for i in range(60_000)) + "redshift "),
      f"status {C}", "k0 is unknown"),
@@ -90,18 +90,18 @@ CONFIGURATIONS = [
     ("data in a loop", both(link("d", "d"), set_key("data_directory", "d")), f"process-data {C}", "data_directory|loop|Symlink|levels"),
     ("data in a file", both(file("d"), set_key("data_directory", "d")), f"fit-spectra {C}", "not a folder"),
     ("data in a path of 5000 letters", set_key("data_directory", "d/" * 2500), f"fit-spectra {C}", "too long"),
-    ("name of 300 letters inside", set_key("name", "a" * 300), f"status {C}", "at most 100 letters"),
+    ("name of 300 letters inside", set_key("name", "a" * 300), f"status {C}", "at most 100 characters"),
     ("name that climbs", set_key("name", "../../etc"), f"status {C}", "'../../etc'"),
-    ("5000 digits", set_key("num_cpus", LONG), f"status {C}", "num_cpus", "(5000 letters)"),
+    ("5000 digits", set_key("num_cpus", LONG), f"status {C}", "num_cpus", "(5000 characters)"),
     ("not a number", set_key("redshift", "nan"), f"status {C}", "redshift is nan"),
     ("infinite", set_key("signal_to_noise_threshold", "1e999"), f"status {C}", "signal_to_noise_threshold"),
-    ("ObsID of 5000 digits", set_key("observation_ids", LONG), f"status {C}", "observation_ids", "(5000 letters)"),
+    ("ObsID of 5000 digits", set_key("observation_ids", LONG), f"status {C}", "observation_ids", "(5000 characters)"),
 ]  # fmt: skip
 
 LINES = [
     ("nothing", nothing, "", "a command is missing"),
     ("unknown command", nothing, "fit-spektra", "unknown command"),
-    ("command of 100 kB", nothing, LETTERS, "(100000 letters)"),
+    ("command of 100 kB", nothing, LETTERS, "(100000 characters)"),
     ("unknown option of 100 kB", nothing, f"status {C} --{LETTERS}", "unknown option"),
     ("NUL", nothing, "status -c 'a\0b'", "NUL"),
     ("slice of 5000 digits", nothing, f"fit-spectra {C} --slice 1/{LONG}", "--slice", "9999"),
@@ -114,7 +114,7 @@ LINES = [
     ("negative time", nothing, f"fit-spectra {C} --time-limit=-5", "time limit"),
     ("10^20 processes", nothing, f"fit-spectra {C} --num-cpus 99999999999999999999", "--num-cpus", "4096"),
     ("10^20 processes for bins", nothing, f"create-bins {C} --num-cpus 99999999999999999999", "--num-cpus"),
-    ("processes of 5000 digits", nothing, f"fit-spectra {C} --num-cpus {LONG}", "--num-cpus", "letters"),
+    ("processes of 5000 digits", nothing, f"fit-spectra {C} --num-cpus {LONG}", "--num-cpus", f"'{LONG[:100]}... (5000 characters)'"),
     ("negative processes", nothing, f"fit-spectra {C} --num-cpus=-1", "--num-cpus"),
     ("no regions", nothing, f"fit-spectra {C} --max-regions 0", "--max-regions"),
     ("regions of 5000 digits", nothing, f"fit-spectra {C} --max-regions {LONG}", "--max-regions"),
@@ -122,7 +122,7 @@ LINES = [
     ("list of 5000 digits", nothing, f"fit-spectra {C} --regions {LONG}", "regions are"),
     ("list of 10^9", nothing, f"fit-spectra {C} --regions 1-999999999", "regions are"),
     ("region that is not there", nothing, f"fit-spectra {C} --regions 99999999", "region 99999999"),
-    ("region of 5000 digits", nothing, f"fit-region {C} {LONG}", "regions are", "(5000 letters)"),
+    ("region of 5000 digits", nothing, f"fit-region {C} {LONG}", "regions are", "(5000 characters)"),
     ("region in words", nothing, f"fit-region {C} first", "'first'"),
     ("sample of 10^14", nothing, f"estimate {C} --sample 99999999999999", "--sample"),
     ("no sample", nothing, f"estimate {C} --sample 0", "--sample"),
@@ -131,12 +131,12 @@ LINES = [
     ("nodes of 5000 digits", nothing, f"make-job {C} --site slurm --nodes {LONG}", "nodes"),
     ("array of 10^20", nothing, f"make-job {C} --site slurm --array 99999999999999999999", "array"),
     ("negative array", nothing, f"make-job {C} --site slurm --array=-2", "array"),
-    ("time of 5000 digits", nothing, f"make-job {C} --site slurm --time {LONG}:00:00", "time", "(5006 letters)"),
+    ("time of 5000 digits", nothing, f"make-job {C} --site slurm --time {LONG}:00:00", "time", "(5006 characters)"),
     ("site of nobody", nothing, f"make-job {C} --site '~nosuchuser/x'", "~nosuchuser"),
     ("site of 100 kB", nothing, f"estimate {C} --site {LETTERS}", "name too long"),
     ("site is a pipe", fifo("s"), f"make-job {C} --site ./s", "is a pipe"),
     ("site is a folder", nothing, f"make-job {C} --site .", "is a folder"),
-    ("site is unknown", nothing, f"make-job {C} --site nowhere", "none of those shipped"),
+    ("site is unknown", nothing, f"make-job {C} --site nowhere", "known sites: lumi"),
     ("script is a folder", nothing, f"make-job {C} --site slurm --output .", "folder"),
     ("script below a file", nothing, f"make-job {C} --site slurm --output demo.ini/job.sh", "cannot be written|not a folder"),
     ("pack into .", nothing, f"pack {C} --output .", "folder"),
@@ -158,7 +158,7 @@ LINES = [
     ("nH is infinite", nothing, "fit-pha a.pi --redshift 0.1 --nH inf", "nH"),
     ("band upside down", nothing, f"{PLASMA} --energy 8 0.7", "energy"),
     ("band is nan", nothing, f"{PLASMA} --energy nan 7", "energy"),
-    ("name of 300 letters", nothing, f"init-cluster {'a' * 300}", "at most 100 letters"),
+    ("name of 300 letters", nothing, f"init-cluster {'a' * 300}", "at most 100 characters"),
     ("name with blanks", nothing, "init-cluster 'Abell 1795'", "Abell 1795"),
     ("name that climbs", nothing, "init-cluster ../A", "'../A'"),
     ("cluster is a file", file("A"), "init-cluster A", "A"),
@@ -200,7 +200,7 @@ ROWS = [*CONFIGURATIONS, *LINES, *PRODUCTS]
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change of every file, but for the records of steps: one that failed has none."""
+    """Size and time of change of every file except the records of steps, since a failed step has none."""
     return {
         str(path.relative_to(folder)): (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -210,7 +210,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture
 def ring() -> Iterator[None]:
-    """Nobody waits for ever."""
+    """Fail instead of waiting for ever."""
 
     def late(number: int, frame: object) -> None:
         raise AssertionError(f"took more than {SECONDS} s")
@@ -247,11 +247,11 @@ def test_one_line_that_says_what_to_do(
 
 
 def without_remarks(err: str) -> list[str]:
-    """Lines on standard error but for what the log says."""
+    """Lines on standard error, without lines of the log."""
     return [text for text in err.splitlines() if not text.startswith(("INFO", "WARNING"))]
 
 
-# Permissions: what cannot be read or written, command, words. Nothing belongs to who runs it.
+# Permissions: file that cannot be read or written, command, words. No file belongs to the user who runs it.
 PERMISSIONS = [
     ("configuration", "demo.ini", 0o000, f"status {C}", "demo.ini", "Permission denied"),
     ("folder of products", "demo/acb", 0o000, f"status {C}", "demo_results.h5", "Permission denied"),
@@ -280,7 +280,7 @@ PERMISSIONS = [
 
 @pytest.fixture
 def others(tiny_cluster: Path, tmp_path: Path) -> Iterator[Path]:
-    """A copy whose permissions may be changed."""
+    """A copy of the cluster whose permissions may be changed."""
     folder = tmp_path / "work"
     shutil.copytree(tiny_cluster, folder)
     yield folder

@@ -1,7 +1,7 @@
-"""The table of what can go wrong between the commands for jobs, their folder and a batch system.
+"""Failures between the commands for jobs, their folder and a batch system, as a table.
 
-Every row: the situation, how it comes about, the command, its exit code, words of what it says, and what is on the
-disk afterwards: the script, and the events in the table of jobs. No row shows a traceback or writes more.
+A row has the situation, its cause, the command, its exit code, words of its output, and the files afterwards: whether
+there is a script, and the events in the table of jobs. No row shows a traceback or writes other files.
 """
 # ruff: noqa: E501 (rows of a table)
 
@@ -28,7 +28,7 @@ MAX_LETTERS = 1000
 
 
 def tool(name: str, text: str, mode: int = 0o755) -> Prepare:
-    """A program of the batch system; that it was called is on the disk."""
+    """A program of the batch system, which leaves a file when it is called."""
 
     def prepare(folder: Path) -> None:
         path = folder / "bin" / name
@@ -39,12 +39,12 @@ def tool(name: str, text: str, mode: int = 0o755) -> Prepare:
 
 
 def answer(name: str, out: str = "", error: str = "", code: int = 0) -> Prepare:
-    """A program that says this; escapes are those of printf."""
+    """A program that prints this text; escapes are those of printf."""
     return tool(name, f"printf {shlex.quote(out)}\nprintf {shlex.quote(error)} >&2\nexit {code}")
 
 
 def append(name: str, text: str) -> Prepare:
-    """More in a file."""
+    """Append text to a file."""
 
     def prepare(folder: Path) -> None:
         with (folder / name).open("a") as file:
@@ -66,7 +66,7 @@ GOOD = answer("sbatch", "7\\n")
 SUBMIT, MAKE = "make-job --submit -c A.ini --scheduler slurm", "make-job -c A.ini"
 STATUS, CANCEL = "status -c A.ini", "cancel -c A.ini"
 
-# situation, how it comes about, command, exit code, words, is there a script, events of the table of jobs
+# situation, cause, command, exit code, words, is there a script, events of the table of jobs
 ROWS = [
     ("all is well", GOOD, SUBMIT, 0, "job 7: logs go to", YES, ["submitted"]),
     ("id with the cluster", answer("sbatch", "7;north\\n"), SUBMIT, 0, "job 7:", YES, ["submitted"]),
@@ -102,16 +102,16 @@ ROWS = [
     ("site is a folder", directory("mine"), f"{MAKE} --site mine", 2, "mine; folder", NO, None),
     ("no batch system", nothing, MAKE, 2, "give --scheduler slurm, pbs or list", NO, None),
     ("all memory of PBS", nothing, f"{MAKE} --scheduler pbs --memory 0", 2, "memory = 0; give PBS an amount", NO, None),
-    ("qrerun of SLURM", nothing, f"{MAKE} --scheduler slurm --requeue qrerun", 2, "requeue = qrerun is PBS's", NO, None),
+    ("qrerun of SLURM", nothing, f"{MAKE} --scheduler slurm --requeue qrerun", 2, "requeue = qrerun is only for PBS", NO, None),
     ("no time for SLURM", nothing, f"{MAKE} --scheduler slurm --time 00:00:45 --stop-margin 30", 2, "up to 30 s earlier", NO, None),
     ("no time for PBS", nothing, f"{MAKE} --scheduler pbs --time 00:00:30 --stop-margin 30", 2, "no time before the warning", NO, None),
     ("array of one", nothing, f"{MAKE} --scheduler pbs --array 1", 2, "expected 2 to 9999 tasks", NO, None),
-    ("array with bins", nothing, f"{MAKE} --scheduler pbs --array 4 --stages 5,6", 2, "stage 6 alone", NO, None),
+    ("array with bins", nothing, f"{MAKE} --scheduler pbs --array 4 --stages 5,6", 2, "only stage 6", NO, None),
     ("nothing to tell", nothing, STATUS, 2, "is missing; fit-spectra", NO, None),
     ("a job that waits", events(WAITING), STATUS, 0, "job 7 (slurm), submitted 2026-01-02 03:04:05; attempt 1: waiting; no fits yet", NO, ["submitted"]),
     ("a job of version 0.1", file(RECORD, b"2026-01-02T03:04:05\tslurm\t7\t/a/script\n"), STATUS, 0, "attempt 1: waiting", NO, [""]),
     ("an array that is done", events("7 1-2 1 7 submitted a", "7 1 1 7_1 ended 0 done", "7 2 1 7_2 ended 0 done"), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended", "ended"]),
-    ("an array half done", both(events("7 1-3 1 7 submitted a", "7 1 1 7_1 ended 0 done", "7 2 1 7_2 ended 2 no"), answer("scancel")), STATUS, 0, "tasks: 1 done, 1 ended, 1 not yet started; task 2, attempt 1 (job 7_2)", NO, ["submitted", "ended", "ended"]),
+    ("an array half done", both(events("7 1-3 1 7 submitted a", "7 1 1 7_1 ended 0 done", "7 2 1 7_2 ended 2 no"), answer("scancel")), STATUS, 0, "tasks: 1 done, 1 not yet started, 1 stopped; task 2, attempt 1 (job 7_2)", NO, ["submitted", "ended", "ended"]),
     ("the rest of an array", both(events("7 1-3 1 7 submitted a", "7 1 1 7_1 ended 0 done"), answer("scancel")), CANCEL, 0, "job 7: 7 ended", NO, ["submitted", "ended", "cancelled", "cancelled"]),
     ("an attempt taken back", events("7 - 2 9 withdrawn "), STATUS, 0, "attempt 1: waiting", NO, ["withdrawn"]),
     ("by hand", events("7 - 1 7 started north"), STATUS, 0, "job 7 (slurm); on north; running, or killed", NO, ["started"]),
@@ -119,9 +119,9 @@ ROWS = [
     ("rubbish after a job", both(events(WAITING), append(RECORD, "2026\tsl")), STATUS, 0, "attempt 1: waiting", NO, ["submitted", ""]),
     ("exit code of 5000 digits", events(WAITING, f"7 - 1 7 ended {'9' * 5000} done"), STATUS, 0, "attempt 1: ; done", NO, ["submitted", "ended"]),
     ("a table to wait for", fifo(RECORD), STATUS, 2, "jobs.tsv; is a pipe", NO, None),
-    ("nothing to cancel", nothing, CANCEL, 2, "no job is known", NO, None),
+    ("nothing to cancel", nothing, CANCEL, 2, "no job is recorded", NO, None),
     ("all have ended", events(WAITING, DONE), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended"]),
-    ("another's job", events(WAITING), f"{CANCEL} 8", 2, "job 8 is not in; the last ones there are 7", NO, ["submitted"]),
+    ("another's job", events(WAITING), f"{CANCEL} 8", 2, "job 8 is not in; the last jobs there are 7", NO, ["submitted"]),
     ("cancelled", both(events(WAITING), answer("scancel")), CANCEL, 0, "job 7: 7 ended; no attempt follows", NO, ["submitted", "cancelled", "cancelled"]),
     ("it was gone", both(events(WAITING), answer("scancel", "", "scancel: error: Kill job error on job id 7: Invalid job id specified", 1)), CANCEL, 0, "had ended already", NO, ["submitted", "cancelled", "cancelled"]),
     ("a later id", both(events(WAITING, "7 - 2 9 submitted "), answer("scancel")), f"{CANCEL} 9", 0, "job 7: 7, 9 ended", NO, ["submitted", "submitted", "cancelled", "cancelled"]),
@@ -130,7 +130,7 @@ ROWS = [
     ("no cancelling now", both(events(WAITING), answer("scancel", "", "scancel: error: slurm_kill_job2: Unable to contact slurm controller", 1)), CANCEL, 75, "try again later", NO, ["submitted", "cancelled"]),
     ("PBS: it was gone", both(events("7.n - 1 7.n submitted a", system="pbs"), answer("qdel", "", "qdel: Job has finished 7.n", 35)), CANCEL, 0, "had ended already", NO, ["submitted", "cancelled", "cancelled"]),
     ("another batch system", events(WAITING, system="lsf"), CANCEL, 2, "'lsf', expected one of slurm, pbs", NO, ["submitted"]),
-    ("a table not to be written", link("A/logs", "/proc/self"), CANCEL, 2, "no job is known", NO, None),
+    ("a table not to be written", link("A/logs", "/proc/self"), CANCEL, 2, "no job is recorded", NO, None),
 ]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_row(
     record = tmp_path / RECORD
     if left is None:
         assert not record.is_file()
-        # Nobody was asked to do what could not have been remembered.
+        # The batch system got no request that could not be recorded.
         assert not (tmp_path / "called").exists()
     else:
         rows = [line.split("\t") for line in record.read_text(errors="replace").splitlines() if line]

@@ -1,7 +1,7 @@
-"""The table of what can befall files: locks, products, configurations, archives, disks; nothing is lost.
+"""Damage to files (locks, products, configurations, archives, disks) as a table; no result is lost.
 
-Every row: the situation, the command, its exit code, words of its line, and what may be different on the disk
-afterwards; everything else is there to the last bit. The situations that need another process come after it.
+A row has the situation, the command, its exit code, words of its line, and the files that may be different afterwards;
+all others must be the same to the last bit. Situations that need another process come after the table.
 """
 # ruff: noqa: E501 (rows of a table)
 
@@ -51,13 +51,13 @@ PROCESS = "process-data -c demo.ini"
 
 
 def lock_of(**changes: object) -> Prepare:
-    """A lock in which something is odd."""
+    """A lock with an invalid value."""
     owner = asdict(replace(this_process(), machine="another machine", host="node7")) | changes
     return file(LOCK, json.dumps({"owner": owner, "token": "x"}))
 
 
 def flip(name: str, at: int | bytes) -> Prepare:
-    """One bit of a product, at a place or in certain bytes."""
+    """Flip one bit of a product, at a position or in certain bytes."""
 
     def prepare(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
@@ -76,7 +76,7 @@ def cut(name: str, share: float) -> Prepare:
 
 
 def pixel(change: Callable[[float], float]) -> Prepare:
-    """A pixel of the scale map, by a program that leaves the checksum as it was."""
+    """Change a pixel of the scale map, like a program that keeps the old checksum."""
 
     def prepare(folder: Path) -> None:
         content = (folder / RADII).read_bytes()
@@ -91,7 +91,7 @@ def pixel(change: Callable[[float], float]) -> Prepare:
 
 
 def saved_again(name: str) -> Prepare:
-    """By a program that knows nothing of checksums."""
+    """Write a product again, like a program that does not know checksums."""
 
     def prepare(folder: Path) -> None:
         with fits.open(folder / name) as hdus:
@@ -106,7 +106,7 @@ def saved_again(name: str) -> Prepare:
 
 
 def drawn(name: str) -> Prepare:
-    """One more circle in a region file."""
+    """Add a circle to a region file."""
 
     def prepare(folder: Path) -> None:
         file(name, (folder / name).read_text() + 'circle(10:00:02,+20:00:00,5")\n')(folder)
@@ -214,7 +214,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def alarm(seconds: int) -> Iterator[None]:
-    """Nobody waits for ever."""
+    """Fail instead of waiting for ever."""
 
     def ring(*_: object) -> None:
         raise AssertionError("it hangs")
@@ -370,7 +370,7 @@ def test_owner_that_was_suspended_and_woken(
         sleeper.send_signal(signal.SIGCONT)
         _, errors = sleeper.communicate(timeout=300)
     assert sleeper.returncode == 75, errors
-    assert "stopped, finished results are stored" in errors.splitlines()[-1]
+    assert "this run stops; finished results are stored" in errors.splitlines()[-1]
     assert digests(work) == finished
     assert set(read_store(work / STORE).status) <= {Status.DONE, Status.BAD}
 

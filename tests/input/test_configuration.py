@@ -132,7 +132,7 @@ def test_dense_columns_ask_for_a_look(
 ) -> None:
     config = read_config(write(tmp_path, hydrogen_column_density=nH))
     assert config.nH == float(nH)
-    assert ("in 1e22 cm^-2: so dense a column" in caplog.text) is warned
+    assert ("in 1e22 cm^-2: such a dense column" in caplog.text) is warned
     assert (f"for {nH}e20 cm^-2 write {float(nH) / 100:g}" in caplog.text) is warned
     caplog.clear()
     assert main(spectrum_line("--nH", [nH])) == 2  # no such spectrum

@@ -305,7 +305,7 @@ def no_blank_sky(layout: Layout) -> None:
 
 
 def cluster(n: int, core: float = 40.0) -> Edit:
-    """Move n events of 0.7-2 keV to a beta-model of beta = 2/3: S = (1 + (r/core)^2)^-1.5."""
+    """Move n events of 0.7-2 keV to a beta model of beta = 2/3: S = (1 + (r/core)^2)^-1.5."""
 
     def edit(hdus: fits.HDUList) -> None:
         data = hdus["EVENTS"].data

@@ -94,10 +94,10 @@ def test_what_a_file_means(text: str) -> None:
 
 
 WRONG: dict[str, str] = {
-    "image\ncircle(1,2,3)": "line 2: image coordinates belong to one image and the file does not say which; "
-    "save the regions in fk5 or physical coordinates, or, if it is merged.img, add the line "
+    "image\ncircle(1,2,3)": "line 2: image coordinates belong to one image, and the file does not say which; "
+    "save the regions in fk5 or physical coordinates, or, if the image is merged.img, add the line "
     "'# Filename: merged.img'",
-    "# Filename: other.fits\nimage\ncircle(1,2,3)": "line 3: image .* it says other.fits",
+    "# Filename: other.fits\nimage\ncircle(1,2,3)": "line 3: image .* other.fits is not known",
     "physical\ncircle(4096i,4096i,3)": "line 2: 4096i is not in pixels of the system physical",
     "physical\ncircle(4096,4096,3i)": "line 2: 3i is not in pixels of the system physical",
     'circle(187:30:00,10:00:00,3")': "right ascension 187:30:00 is outside 0 to 24 hours",
@@ -196,7 +196,7 @@ def test_region_of_the_source_catalog(caplog: pytest.LogCaptureFixture) -> None:
     region = read_regions(CSC)
     header = fits.getheader(CSC, "SRCREG")
     assert csc_area(region) == pytest.approx(header["ROI_AREA"], rel=2e-3)
-    assert "SRCREG are taken, not those of BKGREG" in caplog.text
+    assert "SRCREG are used, and not those of BKGREG" in caplog.text
     ra, dec = extent(region, {})
     assert np.mean(ra) == pytest.approx(header["RA"], abs=1e-5)
     assert np.mean(dec) == pytest.approx(header["DEC"], abs=1e-5)
@@ -264,7 +264,7 @@ def test_polygons_of_a_table_and_one_without_sky(tmp_path: Path, caplog: pytest.
     ]
     fits.BinTableHDU.from_columns(columns, name="REGION").writeto(tmp_path / "p.fits")
     region = read_regions(tmp_path / "p.fits")
-    assert "taken for physical coordinates" in caplog.text
+    assert "read as physical coordinates" in caplog.text
     assert area(region) == pytest.approx(100**2 + 100**2 / 2, rel=0.01)
 
 

@@ -1,5 +1,6 @@
 """Spectra and responses in the layouts that exist: what is taken from them, and what is refused."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -282,13 +283,13 @@ REFUSED: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
     "CORRFILE of the background": (sky(CORRFILE="c.pi", CORRSCAL=1.0), r"b\.pi: CORRFILE asks"),
     "SYS_ERR": (source(SYS_ERR=0.03), "SYS_ERR asks for systematic errors of 3%"),
     "SYS_ERR as a column": (source_columns(SYS_ERR=np.full(N, 0.05)), "systematic errors of 5%"),
-    "weighted rates": (as_rates(0.7, False), "POISSERR is F and the counts are no whole numbers"),
-    "weighted rates, F as a text": (as_rates(0.7, "F"), "POISSERR is F and the counts are no whole numbers"),
+    "weighted rates": (as_rates(0.7, False), "POISSERR is F and the counts are not whole numbers"),
+    "weighted rates, F as a text": (as_rates(0.7, "F"), "POISSERR is F and the counts are not whole numbers"),
     "GROUPING of another kind": (source_columns(GROUPING=np.full(N, 3)), "other values than -1, 0 and 1"),
     "HRC": (source(INSTRUME="HRC"), "of the HRC, whose channels hardly tell energies apart"),
     "no resolution": (flat_rmf, "RMF whose channels hardly tell energies apart"),
     "two matrices": (twice("a.rmf"), "2 tables RSP_MATRIX, expected one"),
-    "ARF for an RMF with area": (rmf_with_area, r"a\.arf is an effective area, but the RMF of .* holds one"),
+    "ARF for an RMF with area": (rmf_with_area, r"a\.arf is an effective area, but the RMF of .* includes"),
     "not an RMF": (source(RESPFILE="a.arf"), r"a\.arf: not an RMF: no table with HDUCLAS2 RSP_MATRIX"),
     "not an ARF": (source(ANCRFILE="b.pi"), r"b\.pi: not an ARF: .*extensions found: SPECTRUM"),
     "energies in what": (unit("a.rmf", energies(1.0, "parsec")), "is in 'parsec', expected keV"),
@@ -323,7 +324,7 @@ def test_counts_that_are_no_whole_numbers_are_told(
 ) -> None:
     save(folder / "a.pi", hdu(counts, NAMES, {"COUNTS": 0.7 * counts}))
     load_spectrum(folder / "a.pi", energy_min=0.7, energy_max=7.0)
-    assert "no whole numbers" in caplog.text
+    assert "not whole numbers" in caplog.text
 
 
 @pytest.mark.parametrize("layout", ["as CIAO writes it", "own background", "any name with its class"])
@@ -337,6 +338,14 @@ def test_fit_finds_the_temperature(
     kT, below, above, norm = (float(word) for word in row[1:5])
     assert abs(kT - KT) < 3 * max(-below, above)
     assert norm == pytest.approx(NORM, rel=0.03)
+
+
+def test_fit_stays_in_the_range_of_the_help(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source()(folder, np.linspace(0, 2000, N).astype(int))  # harder than any plasma
+    assert main(["fit-pha", "a.pi", "--redshift", str(REDSHIFT), "--nH", str(NH), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kT"] == 40.0
+    assert "at_bound_high" in found["flags"]
 
 
 def test_layouts_as_sherpa_takes_them(folder: Path, counts: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""A running script: warned it stops and runs again, and after an end or an error it does not."""
+"""A warned script stops and runs again; a script that is ended from outside, or has an error, does not."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ echo $$ >"$OUT"
 for _ in $(seq 300); do sleep 0.1; done
 exit 1
 """
-# As a launcher that is still starting its ranks: the first signal is lost.
+# Like a launcher that is still starting its ranks, it loses the first signal.
 STARTS = WORKS.replace("exit 75", '[ -n "$up" ] && exit 75; up=yes')
 # Not yet ready for the signal.
 DIES = WORKS.replace("trap 'echo stopped; exit 75' USR1\n", "")
@@ -32,7 +32,7 @@ TOOLS = {
 
 
 class Case:
-    """A script with a program in place of pyxt-hpc and batch systems that only take notes."""
+    """A script with a program in place of pyxt-hpc, and batch systems that only record their commands."""
 
     def __init__(self, folder: Path, scheduler: str, program: str, **texts: str) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Case:
 
     @property
     def again(self) -> str:
-        """How the next attempt was asked for, if it was."""
+        """The request for the next attempt, if there was one."""
         path = self.folder / "again"
         return path.read_text().strip() if path.exists() else ""
 
@@ -76,7 +76,7 @@ class Case:
 
 
 def run(case: Case, number: int | None = None, **environment: str) -> int:
-    """Exit code of a script that got a signal while its program ran."""
+    """Exit code of a script that receives a signal while its program runs."""
     process = case.start(**environment)
     try:
         if number is not None:
@@ -117,7 +117,7 @@ def test_no_more_often_than_allowed(tmp_path: Path) -> None:
         assert run(case, SLURM_RESTART_COUNT=restarts) == 75
         assert case.again == asked
         assert (case.folder / f"logs/pyxt-A1-12-attempt-{int(restarts) + 1}.log").exists()
-    assert "submit it once more" in case.log
+    assert "submit it again" in case.log
 
 
 @pytest.mark.parametrize("program", [WORKS, STARTS, DIES], ids=["ready", "loses the first", "not yet ready"])
@@ -133,11 +133,11 @@ def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
     assert run(case, signal.SIGTERM) == 143
     assert not case.again
     assert "stopped" in case.log
-    # The steps alone are told of it: the exit code is that of a warning.
+    # Only the steps get the signal: the exit code is the same as after a warning.
     case = Case(tmp_path / "steps", "slurm", exits(75))
     assert run(case, FAKE_STATE="COMPLETING Reason=None") == 75
     assert not case.again
-    # Too slow for the time after the warning.
+    # It takes longer than the time after the warning.
     assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
     assert case.again == "requeue 12"
     case = Case(tmp_path / "limit", "slurm", WORKS)
@@ -210,8 +210,8 @@ def test_make_job_from_the_command_line(
         (["--time", "soon"], "time is 'soon'"),
         (["--account", "a\nb"], "account is"),
         (["--scheduler", "pbs", "--site", "lumi"], "site lumi has slurm"),
-        (["--array", "3", "--stages", "5,6"], "stage 6 alone"),
-        (["--site", "nowhere"], "none of those shipped"),
+        (["--array", "3", "--stages", "5,6"], "only stage 6"),
+        (["--site", "nowhere"], "known sites: lumi"),
     ):
         assert main([*line, *options]) == 2
         assert said in capsys.readouterr().err
@@ -234,7 +234,7 @@ def test_another_script_is_replaced_only_if_that_is_agreed(
     line = ["make-job", "-c", str(config), "--output", str(output)]
     assert main(line) == 0
     made = output.read_text()
-    assert main(line) == 0  # just the same
+    assert main(line) == 0  # the same script
     output.write_text(made + "# my own line\n")
     capsys.readouterr()
     assert main(line) == 2

@@ -1,4 +1,4 @@
-"""Every script is valid shell and says to the batch system what was asked, whatever was asked."""
+"""Every script is valid shell and gives the batch system exactly the requested options."""
 
 import itertools
 import re
@@ -47,13 +47,13 @@ def make(site: str, texts: dict[str, str], folder: str = "/data", **what: object
 
 
 def grid() -> Iterator[Job]:
-    """Jobs of every site, plain and with everything, of every kind, in harmless and nasty folders."""
+    """Jobs of every site and kind, with few and with all options, in folders with simple and odd names."""
     for site, texts, what, folder in itertools.product(site_names(), (PLAIN, FULL), WORK, PATHS):
         yield make(site, texts, folder, **what)
 
 
 def options(text: str, prefix: str) -> list[str]:
-    """The directives of a script; the batch systems read them up to the first command."""
+    """Directives of a script; batch systems read them up to the first command."""
     lines = text.splitlines()
     assert lines[0] == "#!/bin/bash"
     end = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
@@ -80,7 +80,7 @@ PBS_RESOURCES = {
 
 
 def parse_pbs(text: str) -> dict[str, str]:
-    """Directives of PBS Professional by option; anything it would refuse or take twice fails."""
+    """Directives of PBS Professional by option; fails for any that PBS would refuse, or that comes twice."""
     found: dict[str, str] = {}
     for line in options(text, "#PBS"):
         match = re.fullmatch(r"(-[A-Za-z]) ?(\S+)", line)
@@ -214,7 +214,7 @@ def test_what_cannot_be_is_refused_in_one_line(texts: dict[str, str], said: str)
 
 
 def test_jobs_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ConfigError, match="stage 6 alone"):
+    with pytest.raises(ConfigError, match="only stage 6"):
         make("slurm", PLAIN, n_tasks=4)
     with pytest.raises(ConfigError, match="2 to 9999"):
         make("slurm", PLAIN, stages=(6,), n_tasks=10_000)
@@ -240,7 +240,7 @@ def test_sites_are_complete_small_and_documented(tmp_path: Path) -> None:
     own.write_text("[hpc]\npartiton = batch\n")
     with pytest.raises(ConfigError, match="did you mean partition"):
         read_site(str(own))
-    with pytest.raises(MissingInput, match="none of those shipped either: lumi"):
+    with pytest.raises(MissingInput, match="known sites: lumi"):
         read_site("lumo")
 
 

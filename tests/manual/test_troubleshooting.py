@@ -20,6 +20,7 @@ UNKNOWN = "0"
 
 MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "bundle/file.py": (("bundle/file.py", "_disagreement"),),
+    "cluster/arguments.py": (),  # those of the parsers of keys
     "config/cluster.py": (("config/cluster.py", "__post_init__"),),
     "config/hpc.py": (("config/hpc.py", "of"),),
     "fit/inputs.py": (("fit/inputs.py", "_wrong_radii"),),

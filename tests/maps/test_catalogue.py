@@ -10,7 +10,7 @@ from astropy.io import fits
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps import catalogue
-from pyxt_hpc.maps.catalogue import DEFAULT, MAPS, map_names, need_fits
+from pyxt_hpc.maps.catalogue import DEFAULT, MAPS, map_named, map_names, need_fits
 from pyxt_hpc.maps.gas.correlation import JointErrors
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.kinds.expression import Expression
@@ -79,6 +79,15 @@ def test_only_what_is_named_is_made(fitted, monkeypatch: pytest.MonkeyPatch) -> 
         next(make_maps(regions, ["Z"]))
 
 
+def test_a_blank_map_is_never_handed_over(fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyxt_hpc.maps.gas.thermodynamics.joint_errors", without_correlations)
+    regions = fitted(np.full(SHAPE, 5.0), np.zeros(SHAPE))
+    assert (map_named(regions, "pressure")[0].values == 0.0).all()
+    for name in ("entropy", "cooling_time"):
+        with pytest.raises(EmptySelection, match=f"the map {name} would have no pixel with a value"):
+            map_named(regions, name)
+
+
 def test_maps_of_the_image_need_no_fits(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     image = ClusterImage(regions.config, regions.bundle, ())
@@ -112,9 +121,16 @@ def test_maps_are_blank_where_a_mask_is_true(fitted) -> None:
 
 def test_a_mask_that_leaves_nothing_is_told(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
-    with pytest.raises(EmptySelection, match=r"mask 'kT > 1': .* wherever temperature has a value"):
+    with pytest.raises(EmptySelection, match=r"mask 'kT > 1': wherever temperature has a value"):
         list(make_maps(regions, ["kT"], mask=Expression.of("kT > 1")))
     assert not regions.layout.main_output.exists()
+
+
+def test_a_flag_that_is_misspelt_in_a_mask_is_suggested(fitted) -> None:
+    regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
+    message = r"mask 'poor_fitt': there is no map 'poor_fitt'.*flags .*POOR_FIT.* \(did you mean POOR_FIT\?\)"
+    with pytest.raises(ConfigError, match=message):
+        list(make_maps(regions, ["kT"], mask=Expression.of("poor_fitt")))
 
 
 @pytest.mark.parametrize("text", ["nonsense > 1", "gradient > 1", "abundance > 1", "AT_BOUND"])

@@ -172,7 +172,7 @@ def test_only_bad_regions_say_why(stored) -> None:
     with pytest.raises(EmptySelection, match=f"all {N_REGIONS} regions are bad.*FAILED in {N_REGIONS}"):
         read_fitted_regions(regions.config)
     regions = stored(Status.PENDING)
-    with pytest.raises(EmptySelection, match=f"none of {N_REGIONS} regions has been fitted, 0 are bad"):
+    with pytest.raises(EmptySelection, match=f"none of {N_REGIONS} regions has been fitted .0 bad.: run"):
         read_fitted_regions(regions.config)
 
 

@@ -14,7 +14,7 @@ from pyxt_hpc.store.writer import ResultsStore
 
 
 def require(launch: str) -> None:
-    """Skip where the launcher is not."""
+    """Skip the test if the launcher is not installed."""
     if launch == "mpich" and not Path(sys.executable).with_name("mpiexec").exists():
         pytest.skip("no mpiexec: pip install 'pyxt_hpc[mpi]' brings it")
     if launch == "openmpi" and not shutil.which("mpiexec.openmpi"):
@@ -30,7 +30,7 @@ def test_nothing_is_lost_or_fitted_twice(launch: str, kills: int, tmp_path: Path
 
 
 def known(path: Path, kT: float, some: list[int]) -> Known:
-    """What a store has in which these regions are finished."""
+    """Contents of a store in which these regions are finished."""
     regions = np.zeros(5, REGION_DTYPE)
     regions["region"] = 1 + np.arange(5)
     with ResultsStore.create(path, regions=regions, fingerprint="f", settings={}) as store:

@@ -1,4 +1,4 @@
-"""What launchers and job scripts tell the processes they start."""
+"""Variables by which launchers and job scripts inform the processes that they start."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ from pyxt_hpc.parallel.launch import read_launch, requested_ranks
         ({"ALPS_APP_PE": "3"}, None, 3),
         ({"MPT_MPI_RANK": "3"}, None, 3),
         ({"PMIX_RANK": "3"}, None, 3),
-        ({"NEW_MPI_WORLD_RANK": "3"}, None, 3),  # as nobody has named it yet
+        ({"NEW_MPI_WORLD_RANK": "3"}, None, 3),  # with a name that is not known
         ({"NEWRUN_RANKID": "0", "NEWRUN_LOCAL_RANKID": "2"}, None, 0),
         ({"NEW_MPI_LOCAL_RANK": "3", "NODE_RANK": "1", "DRANK": "3", "A_RANK": "first"}, 1, 0),
         ({"PMIX_RANK": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}, 4, 3),

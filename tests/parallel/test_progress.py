@@ -1,4 +1,4 @@
-"""Lines of a batch log: what is done, and a rate that compilation does not spoil."""
+"""Lines of a batch log: the finished work, and a rate without the time of compilation."""
 
 import logging
 
@@ -11,7 +11,7 @@ from pyxt_hpc.parallel.progress import Progress
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[float]:
-    """The time [s] that a test sets, in a list; there is a log, and no bar."""
+    """The time [s], in a list that a test can change; there is a log and no bar."""
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.delenv(BAR_VARIABLE, raising=False)
@@ -40,7 +40,7 @@ def test_rate_of_few_is_not_that_of_workers_that_end_together(
     with Progress("mass", "ensemble", total=4) as shown:
         for clock[0] in (20.0, 20.1, 40.0, 50.1):
             shown.add(1)
-    # the end, which was said, is not said again
+    # the end is reported once
     assert [record.getMessage() for record in caplog.records] == [
         "mass: 2 of 4, 0.10 ensembles/s, 20 s left",
         "mass: 3 of 4, 0.07 ensembles/s, 13 s left",
@@ -51,7 +51,7 @@ def test_rate_of_few_is_not_that_of_workers_that_end_together(
 def test_no_time_is_told_before_the_rate_of_many_is_known(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Kernels were compiled for 40 s in two workers: that is not the pace of 26,000 regions."""
+    """Two workers compiled kernels for 40 s, which is not the rate of 26,000 regions."""
     with Progress("fits", "region", total=26000) as shown:
         for clock[0], n in ((38.0, 2), (49.0, 9), (60.0, 11000), (62.0, 14989)):
             shown.add(n)

@@ -1,4 +1,4 @@
-"""Shared memory is asked for before it is used."""
+"""The size of shared memory is checked before it is used."""
 
 import mmap
 import os

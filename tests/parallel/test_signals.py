@@ -1,4 +1,4 @@
-"""Signals are collected where Python allows it, and elsewhere nothing breaks."""
+"""Signals are collected where Python allows it; elsewhere nothing fails."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Ranks are ended whatever has become of the streams, and no launcher lets every process do the whole job."""
+"""Ranks end whatever happens to their streams, and no launcher lets every process do the whole job."""
 
 import io
 import os
@@ -17,7 +17,7 @@ JOB = Path(__file__).with_name("toy_job.py")
 
 
 class Comm:
-    """Notes with which code it was ended."""
+    """A communicator that records the code with which it was ended."""
 
     code: int | None = None
 
@@ -35,7 +35,7 @@ def test_streams_that_are_gone_leave_no_rank_waiting(monkeypatch: pytest.MonkeyP
 
 
 def start(store: Path, *options: str, **variables: str) -> "subprocess.Popen[str]":
-    """One process of the toy job, told only what an unknown launcher would tell it."""
+    """One process of the toy job, with only the information that an unknown launcher gives."""
     known = {name for _, *names in (*LAUNCHERS, *LAUNCHERS_WITHOUT_SIZE) for name in names}
     environment = {name: value for name, value in os.environ.items() if name not in known}
     return subprocess.Popen(
@@ -61,7 +61,7 @@ def test_job_script_whose_launcher_starts_single_processes_is_refused(tmp_path: 
 
 
 def test_processes_that_are_told_nothing_do_not_write_the_same_store(tmp_path: Path) -> None:
-    """What a launcher does not say nobody can know; the lock of the store holds all the same."""
+    """Without information from a launcher, only the lock of the store prevents several writers."""
     first = start(tmp_path / "toy.h5", "--seconds", "0.01")
     assert first.stdout is not None
     assert any(line.startswith("chunk") for line in first.stdout), "ended early"

@@ -37,7 +37,7 @@ RUN = float(os.environ.get("TOY_RUN", "1"))
 
 
 def toy_regions(n: int) -> np.ndarray:
-    """Regions of REGION_DTYPE."""
+    """Regions with the dtype REGION_DTYPE."""
     regions = np.zeros(n, REGION_DTYPE)
     regions["region"] = 1 + np.arange(n)
     regions["row"], regions["col"] = np.divmod(np.arange(n), 50)
@@ -45,7 +45,7 @@ def toy_regions(n: int) -> np.ndarray:
 
 
 def toy_fits(regions: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """What every region's row must be, of ROW_DTYPE."""
+    """The correct row of every region, with the dtype ROW_DTYPE."""
     rows = blank_rows(regions)
     number = regions["region"].astype(float)
     rows["kT"], rows["norm"], rows["counts"] = 1.0 + np.sqrt(number), 1.0 / number, offset
@@ -76,7 +76,7 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
 
 
 def ledger_of(store: "ResultsStore", regions: np.ndarray) -> "StoreLedger":
-    """One that says what it stores."""
+    """A ledger that prints what it stores."""
     from pyxt_hpc.stages.checkpoint import StoreLedger
 
     class Ledger(StoreLedger):
@@ -90,7 +90,7 @@ def ledger_of(store: "ResultsStore", regions: np.ndarray) -> "StoreLedger":
 
 
 def begin(options: argparse.Namespace) -> tuple["ResultsStore", np.ndarray, Payload]:
-    """What the master makes."""
+    """Objects of the master."""
     if options.what == "early":
         raise ConfigError("nothing to do")
     from pyxt_hpc.store.writer import ResultsStore

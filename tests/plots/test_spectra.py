@@ -70,7 +70,7 @@ def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def share(path: Path, colour: str) -> float:
-    """Part of the pixels that are about of a colour."""
+    """Fraction of the pixels that have about this colour."""
     wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return float((np.abs(matplotlib.image.imread(path)[..., :3] - wanted).max(axis=-1) < 0.1).mean())
 

@@ -1,3 +1,5 @@
+"""Stage 4: background scale, masks, vignetting and events on the common grid."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Stage 3: what is supplied is checked and put where the fits take it from, once."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyxt_hpc.bundle.file import read_bundle
 from pyxt_hpc.chandra.ogip.response import Arf
 from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
@@ -78,12 +80,26 @@ def test_a_wrong_checksum_of_a_supplied_file_is_said_once(
     assert sorted(said) == sorted(supplied)
 
 
+def test_supplied_files_that_are_compressed(single: Any, single_after_stage_4: Any) -> None:
+    config, layout = single.config, single.layout
+    for path in (layout.supplied_background, layout.supplied_arf, layout.supplied_rmf):
+        plain = path("1")
+        plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes(), 1))
+        plain.unlink()
+    for stage in (process_data, remove_sources, generate_responses, crop_data):
+        stage(config, layout)
+    packed, plain = read_bundle(layout.bundle), read_bundle(single_after_stage_4.layout.bundle)
+    np.testing.assert_array_equal(packed.counts, plain.counts)
+    np.testing.assert_array_equal(packed.background, plain.background)
+    np.testing.assert_array_equal(packed.observations[0].arf.area, plain.observations[0].arf.area)
+
+
 def test_the_area_is_not_taken_twice(cleaned: Any) -> None:
     config, layout = cleaned.config, cleaned.layout
     good = read_rmf(layout.supplied_rmf("1"))
     write_rmf(layout.supplied_rmf("1"), replace(good, matrix=300.0 * good.matrix))
     with pytest.raises(
-        ResponseMismatch, match=r"1\.arf is an effective area, but \S*1\.rmf holds one already"
+        ResponseMismatch, match=r"1\.arf is an effective area, but \S*1\.rmf includes it already"
     ):
         generate_responses(config, layout)
     write_rmf(layout.supplied_rmf("1"), good)

@@ -1,3 +1,5 @@
+"""Stage 1: good events and background in one sky frame, and the merged images."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

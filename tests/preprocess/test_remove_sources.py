@@ -1,3 +1,5 @@
+"""Stage 2: flares and sources are removed, and nothing else."""
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Annuli of 300 counts: what sums up many shells is not biased by temperatures that are noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -47,6 +49,14 @@ def test_draws_of_the_gas_mass_are_not_off_as_a_whole(profiles: list[ClusterProf
     off = [np.log(np.median(p.gas_draws.gas_mass, axis=0) / p.gas.gas_mass)[3:] for p in profiles]
     # 2% of scatter in 160 draws
     assert np.mean(np.concatenate(off)) == pytest.approx(0.0, abs=0.005)
+
+
+def test_an_unknown_cooling_time_is_no_number_in_the_title(profiles: list[ClusterProfile]) -> None:
+    words = "unknown: the innermost shell has none"
+    core = replace(profiles[0].core, cooling_time=np.nan, by_cooling_time=words)
+    figure = Figure(figsize=GAS_SIZE)
+    draw_gas(figure, replace(profiles[0], core=core))
+    assert f"\ncentral cooling time {words}" in figure.get_suptitle()
 
 
 def test_no_legend_lies_over_what_is_drawn(profiles: list[ClusterProfile]) -> None:

@@ -34,7 +34,7 @@ MODEL = SourceModel(REDSHIFT, NH)
 
 
 def options(statistic: str = "wstat", **changes: Any) -> FitOptions:
-    """Of a fit of kT and norm, if nothing else is said."""
+    """Options of a fit, by default of kT and norm."""
     return FitOptions(statistic=statistic, abundance=ABUNDANCE, **changes)
 
 
@@ -159,13 +159,13 @@ def simulated(kT: float, nH: float = NH, seed: int = 1) -> tuple[Spectrum, ...]:
 
 @cache
 def fit_of_both() -> NDArray:
-    """Of the two observations of 4 keV, by wstat."""
+    """Fit the two observations of 4 keV with wstat."""
     return fit_with_sherpa(simulated(4.0), MODEL, options())
 
 
 @cache
 def fit_of_one() -> NDArray:
-    """Of the first of them."""
+    """Fit the first of the two observations."""
     return fit_with_sherpa(simulated(4.0)[:1], MODEL, options())
 
 

@@ -34,7 +34,7 @@ absent,77 78,0.1,0.05,,
 
 @pytest.fixture(autouse=True)
 def no_ciao(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine without it."""
+    """Let this machine have no CIAO."""
 
     def find(*arguments: object) -> None:
         raise MissingInput("CIAO is not found")
@@ -57,7 +57,7 @@ def table(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def outcome(table: Path, name: str) -> Outcome:
-    """Of a cluster."""
+    """Outcome of a cluster's run."""
     return read_outcome(SampleLayout(table).outcome(name), name)
 
 

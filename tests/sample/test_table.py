@@ -10,7 +10,7 @@ from pyxt_hpc.sample.table import read_sample
 
 
 def written(folder: Path, text: str) -> Path:
-    """A file of this text."""
+    """Write a file with this text."""
     path = folder / "clusters.csv"
     path.write_text(text, encoding="utf-8")
     return path

@@ -20,13 +20,13 @@ from pyxt_hpc.simulate.truth import (
 
 
 def circles(kT: np.ndarray, norm: np.ndarray) -> float:
-    """Temperature of one circle in the middle."""
+    """Temperature of one circle in the middle of the images."""
     one = np.array([10])
     return float(spectroscopic_like_temperature(kT, norm, one, one, np.array([6.0]))[0])
 
 
 def comparison_of(deviation: np.ndarray, inside: np.ndarray, **changes: np.ndarray) -> TruthComparison:
-    """Everything else is as it should be, in the innermost ring."""
+    """Comparison in the innermost ring; values that are not given are ideal."""
     n = len(deviation)
     others = {
         "norm_ratio": np.ones(n), "goodness": np.zeros(n), "poor": np.zeros(n, bool),

@@ -1,5 +1,6 @@
 """Loaded spectra: files of the header or as given, bins as Sherpa's, errors in one line."""
 
+import gzip
 import logging
 import shutil
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_files_that_are_given_win(folder: Path) -> None:
     assert spectrum.arf.area == pytest.approx(np.full(N, 40.0))
     assert spectrum.background.tolist() == COUNTS.tolist()
     assert spectrum.ratio == 1.0
+
+
+def test_files_named_in_the_header_may_be_compressed(folder: Path) -> None:
+    plain = load_spectrum(folder / "a.pi", **BAND)
+    for path in list(folder.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for name in ("a.pi", "a.pi.gz"):
+        packed = load_spectrum(folder / name, **BAND)
+        assert packed.name == "a"
+        assert packed.background.tolist() == plain.background.tolist()
+        assert packed.arf.area.tolist() == plain.arf.area.tolist()
+        assert packed.rmf.matrix.tolist() == plain.rmf.matrix.tolist()
 
 
 def test_without_background(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

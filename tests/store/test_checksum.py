@@ -10,7 +10,7 @@ from pyxt_hpc.store.row_checksums import row_checksums
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 112, 233])
-@pytest.mark.parametrize("n", [0, 50, 500])  # few and many are done in two ways
+@pytest.mark.parametrize("n", [0, 50, 500])  # few and many rows are summed in two ways
 def test_every_row_has_the_crc32_of_zlib(n: int, size: int) -> None:
     rng = np.random.default_rng(size)
     data = rng.integers(0, 256, (n, size), dtype=np.uint8)

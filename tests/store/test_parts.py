@@ -1,4 +1,4 @@
-"""What moves between parts and whole is neither lost, nor mixed up, nor taken from strangers."""
+"""Rows that move between parts and the whole store are not lost, mixed up, or taken from another run."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ N = 2003
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """A cluster's paths."""
+    """Paths of a cluster."""
     layout = Layout(tmp_path, "A")
     layout.acb.mkdir(parents=True)
     return layout
 
 
 def regions() -> np.ndarray:
-    """Numbers with gaps, as at resolution 2."""
+    """Regions with gaps in their numbers, as at resolution 2."""
     made = np.zeros(N, REGION_DTYPE)
     made["region"] = 1 + np.cumsum(np.random.default_rng(3).integers(1, 9, N))
     return made
@@ -58,14 +58,14 @@ def make_part(layout: Layout, number: int, n_parts: int, share: float = 1.0, kT:
 
 
 def whole_store(layout: Layout) -> ResultsStore:
-    """The whole's, opened or made."""
+    """The whole store, opened or created."""
     if layout.results.exists():
         return ResultsStore.open_for_resume(layout.results, fingerprint="f", settings={})
     return ResultsStore.create(layout.results, regions=regions(), fingerprint="f", settings={})
 
 
 def assert_finished_rows_are_right(path: Path, n_finished: int) -> None:
-    """Every finished row is its own region's, with its words."""
+    """Check that every finished row belongs to its region and has its message."""
     found = read_store(path)
     final = is_final(found.status)
     assert final.sum() == n_finished
@@ -116,7 +116,7 @@ def test_nothing_is_taken_from_strangers_or_under_the_hands_of_a_writer(layout: 
 
 
 def what_stays(layout: Layout) -> list[str]:
-    """Parts that are left after the whole has said what it has of them."""
+    """Parts that are left after the whole store has removed those that it contains."""
     with whole_store(layout) as store:
         remove_absorbed_parts(store, regions()["region"], layout)
     return [path.name for path in layout.all_part_results()]
@@ -151,7 +151,7 @@ def test_no_part_goes_when_a_row_of_the_whole_is_not_as_it_was_written(layout: L
         absorb_parts(store, regions()["region"], layout)
         content = layout.results.read_bytes()
         at = content.index(read_store(store.path).rows[4:5].tobytes())
-        with layout.results.open("r+b") as file:  # a status byte alone says nothing of a row
+        with layout.results.open("r+b") as file:  # a status byte alone is no proof of a row
             file.seek(at + 60)
             file.write(bytes([content[at + 60] ^ 1]))
         with pytest.raises(DamagedFile, match="1 rows differ from the data written"):
@@ -178,7 +178,7 @@ def test_a_part_stays_if_the_whole_numbers_its_regions_in_another_way(layout: La
         remove_absorbed_parts(store, regions()["region"] + 1, layout)
     assert len(layout.all_part_results()) == 1
     assert what_stays(layout) == []
-    assert what_stays(layout) == []  # and without any part there is nothing to do
+    assert what_stays(layout) == []  # without any part, there is nothing to do
 
 
 def test_parts_of_unequal_length_are_merged_in_blocks(

@@ -1,4 +1,4 @@
-"""Whatever is written is read back, whatever is damaged is noticed, however regions are split into parts."""
+"""Any rows are read back, any damage is noticed, and regions may be split into parts in any way."""
 
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ N = 40
 
 @cache
 def written() -> tuple[bytes, Results]:
-    """A store of which every third region is pending, and what it says."""
+    """A store in which every third region is pending, and its contents."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "A_results.h5"
         regions = np.zeros(N, REGION_DTYPE)
@@ -84,7 +84,7 @@ def written() -> tuple[bytes, Results]:
 
 
 def read(content: bytes) -> Results:
-    """What a file with this content says, or the error."""
+    """Contents of a file with these bytes, or the error."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "A_results.h5"
         path.write_bytes(content)
@@ -92,7 +92,7 @@ def read(content: bytes) -> Results:
 
 
 def table_at(name: str) -> tuple[int, int]:
-    """First byte of a table and the one after its last."""
+    """Positions of the first byte of a table, and of the byte after it."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "A_results.h5"
         path.write_bytes(written()[0])
@@ -111,7 +111,7 @@ def test_any_truncation_is_noticed(share: float) -> None:
 
 @often
 @given(place=st.floats(0.0, 1.0, exclude_max=True), mask=st.integers(1, 255))
-@example(place=0.0, mask=32)  # which makes a capital of a letter in the checksum
+@example(place=0.0, mask=32)  # which makes a letter of the checksum a capital
 def test_any_flipped_byte_before_the_tables_is_noticed(place: float, mask: int) -> None:
     content, at = bytearray(written()[0]), int(place * min(table_at(name)[0] for name in ("rows", "crc")))
     content[at] ^= mask
@@ -134,7 +134,7 @@ def test_nothing_that_a_flipped_byte_changed_is_believed(data: st.DataObject, ma
     lost = np.flatnonzero(is_final(before.status) & ~believed)
     if name == "messages":
         assert len(lost) == 0
-    else:  # the one whose byte it was, and no other
+    else:  # the row of this byte, and no other
         own = (at - start) * N // (stop - start)
         assert lost.tolist() == ([own] if is_final(before.status)[own] else [])
 
@@ -146,7 +146,7 @@ splits = st.lists(parts_of_a_whole, unique=True, min_size=1, max_size=5)
 @seldom
 @given(n=st.integers(1, 60), parts=splits, seed=st.integers(0, 2**32 - 1))
 def test_any_split_into_parts_gives_the_whole(n: int, parts: list[Part], seed: int) -> None:
-    """A region is done if a part or the whole's store says so, else what one of them says; twice is once."""
+    """A region is done if it is done in any store, else as in one of them; a second merge changes nothing."""
     rng = np.random.default_rng(seed)
     regions = np.zeros(n, REGION_DTYPE)
     regions["region"] = np.cumsum(rng.integers(1, 4, n))
@@ -182,7 +182,7 @@ def test_any_split_into_parts_gives_the_whole(n: int, parts: list[Part], seed: i
 
 
 def rows_of(regions: np.ndarray, status: np.ndarray) -> np.ndarray:
-    """Rows that say which region and status they are of."""
+    """Rows with the numbers of these regions and these states."""
     rows = blank_rows(regions)
     rows["kT"] = regions["region"] + 0.1 * status
     return rows

@@ -1,4 +1,4 @@
-"""The store that a run fits into: gone on with where there is one, else new."""
+"""A run continues the store that exists, or creates a new one."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
 
 @pytest.fixture
 def contents() -> StoreContents:
-    """Five regions."""
+    """Contents of five regions."""
     regions = np.zeros(5, REGION_DTYPE)
     regions["region"] = np.arange(1, 6)
     return StoreContents(regions, {"nH": 0.05}, "f")
@@ -37,7 +37,7 @@ def test_a_store_is_gone_on_with_only_if_that_is_asked_for(tmp_path: Path, conte
 def test_a_lock_without_a_store_is_no_store(tmp_path: Path, contents: StoreContents) -> None:
     path = tmp_path / "A_results.h5"
     lock = lock_path(path)
-    lock.write_text('{"owner": {')  # cut short, by nobody knows whom
+    lock.write_text('{"owner": {')  # truncated, of an unknown process
     os.utime(lock, (0.0, lock.stat().st_mtime - SILENCE_SECONDS - 5))
     with resume_or_create(path, contents) as store:
         assert len(store.pending()) == 5

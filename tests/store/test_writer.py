@@ -1,4 +1,4 @@
-"""A row is in the store whole, or it is pending; nothing else is ever believed."""
+"""A row in the store is complete, or it counts as pending."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ def regions(n: int = N) -> np.ndarray:
 
 
 def fitted(indices: np.ndarray) -> np.ndarray:
-    """Rows whose every number follows from the index."""
+    """Rows in which every number follows from the index."""
     rows = np.zeros(len(indices), ROW_DTYPE)
     rows["region"], rows["radius"] = indices + 1, 7.125
     for name in ("kT", "kT_lo", "norm", "statistic"):
@@ -56,28 +56,28 @@ def fitted(indices: np.ndarray) -> np.ndarray:
 
 
 def done(indices: np.ndarray) -> np.ndarray:
-    """Every tenth region is bad."""
+    """States of rows: every tenth region is bad."""
     return np.where(indices % 10 == 3, Status.BAD, Status.DONE).astype(np.uint8)
 
 
 def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    """Equal to the last bit, NaN included."""
+    """Check that rows are equal to the last bit, including NaN."""
     assert found.tobytes() == expected.tobytes()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a store may be."""
+    """Path of a store that does not exist yet."""
     return tmp_path / "acb" / "A_results.h5"
 
 
 def create(path: Path) -> ResultsStore:
-    """A new store."""
+    """Create a store."""
     return ResultsStore.create(path, regions=regions(), fingerprint="abc", settings=SETTINGS)
 
 
 def resume(path: Path) -> ResultsStore:
-    """The same again."""
+    """Open this store again."""
     return ResultsStore.open_for_resume(path, fingerprint="abc", settings=SETTINGS)
 
 
@@ -173,7 +173,7 @@ def test_missing_and_foreign_files(path: Path) -> None:
 
 
 def test_killed_while_writing_nothing_finished_is_lost_and_nothing_torn_believed(path: Path) -> None:
-    # In a process of its own, which may fork: children start in no time.
+    # In a process of its own, which may fork, so that children start quickly.
     here = Path(__file__)
     script = f"from {here.stem} import *; kill_often({str(path)!r})"
     subprocess.run([sys.executable, "-c", script], cwd=here.parent, check=True, timeout=120)
@@ -214,7 +214,7 @@ def kill_often(name: str) -> None:
 
 
 def write_two_by_two(path: Path, pipe: int) -> NoReturn:
-    """Write what is pending, a byte into the pipe for every two rows."""
+    """Write all pending rows; a byte in the pipe follows every two rows."""
     with resume(path) as store:
         while len(some := store.pending()[:2]):
             store.start(some)
@@ -338,7 +338,7 @@ def test_disk_too_small_is_told_before_anything_is_there(path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", script],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-        # coverage would have no room for what it measures either
+        # coverage could not store its data either
         env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")},
     )  # fmt: skip
     assert ended.returncode == 1
@@ -362,7 +362,7 @@ def test_room_on_the_disk_is_taken_from_the_start(path: Path) -> None:
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """A copy with flipped bits, zeros or random bytes somewhere, or cut short or made longer."""
+    """A copy that has flipped bits, zeros or random bytes, or is truncated or extended."""
     changed = bytearray(content)
     # Half of the damage where the structure is.
     at = int(rng.integers(len(content) if rng.random() < 0.5 else 16000))
@@ -421,7 +421,7 @@ ACTIONS: dict[str, Callable[[ResultsStore], None]] = {
 
 
 def fall_asleep(path: Path, action: str, nth: int) -> None:
-    """As if on another machine: stop before an action, or at its nth write between the look and the write."""
+    """Stop, as on another machine, before an action, or at the nth write after the check of the lock."""
     lock_module.this_machine = lambda: "another machine"
     lock_module.CHECK_SECONDS = 0.05
     really, calls = os.pwrite, [0]
@@ -464,7 +464,7 @@ def test_owner_that_slept_while_another_finished_writes_nothing_more(
         sleeper.send_signal(signal.SIGCONT)
         _, said = sleeper.communicate(timeout=300)
     assert "StoreInUse" in said.splitlines()[-1], said
-    assert "stopped, finished results are stored" in said.splitlines()[-1]
+    assert "this run stops; finished results are stored" in said.splitlines()[-1]
     assert path.read_bytes() == finished
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -521,7 +521,7 @@ def test_folder_that_is_gone_is_told_by_a_write(path: Path, monkeypatch: pytest.
         store.start(np.arange(3))
     with pytest.raises(DamagedFile):
         store.close()
-    store.close()  # once more does nothing
+    store.close()  # a second call does nothing
 
 
 def test_heartbeat_flushes_when_it_is_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Bad input at the command line: one line that says what to do, exit code 2, nothing half-written."""
+"""Bad input gives one line that says what to do, exit code 2, and no half-written file."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 def copy(cluster: Path, to: Path) -> Path:
-    """Configuration of a copy of a cluster; large files are linked, so replace them and do not edit them."""
+    """Configuration of a copy of a cluster; large files are links, so replace them and do not edit them."""
     shutil.copytree(cluster, to, copy_function=lambda a, b: Path(b).hardlink_to(a))
     config = to / "demo.ini"
     text = config.read_text()
@@ -35,7 +35,7 @@ def processed(tiny_cluster: Path) -> Path:
 
 
 def digests(folder: Path) -> dict[Path, str]:
-    """Content of every file, but for the records of steps: one that failed has none."""
+    """Content of every file except the records of steps, since a failed step has none."""
     return {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -44,7 +44,7 @@ def digests(folder: Path) -> dict[Path, str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], config: Path, *line: str) -> str:
-    """The one line of a command that is refused and leaves everything as it was."""
+    """The line of a command that is refused and changes nothing."""
     before = digests(config.parent)
     capsys.readouterr()
     assert main([*line, "-c", str(config)]) == 2
@@ -65,20 +65,23 @@ def truncate(path: Path) -> None:
 
 
 def overwrite(path: Path) -> None:
-    """Put something else in its place."""
+    """Replace the content of a file."""
     path.unlink()
     path.write_text("<html>404 Not Found</html>\n" * 200)
 
 
 def flip(path: Path) -> None:
-    """Change one byte in the middle."""
+    """Change one byte in the middle of a file."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.unlink()
     path.write_bytes(content)
 
 
-STAGE = {"ARF": "generate-responses", "RMF": "generate-responses"}  # that reads it; else process-data
+STAGE = {
+    "ARF": "generate-responses",
+    "RMF": "generate-responses",
+}  # the command that reads it; otherwise process-data
 INPUTS: dict[str, Callable[[Layout], Path]] = {
     "events": lambda layout: next(layout.observation("4001").glob("primary/*evt2.fits")),
     "field of view": lambda layout: next(layout.observation("4001").glob("primary/*fov1.fits")),
@@ -181,7 +184,7 @@ def test_damaged_product_is_refused_with_its_remedy(
     assert remedy in message
 
 
-# What each stage makes, the largest file that it may write, and a product that is larger.
+# For each stage: its product, the largest file that it may write, and a product that is larger.
 FULL_DISKS = [
     ("process-data", "acisI*.fits", 20_000),
     ("propose-regions", "*_proposed_regions.png", 20_000),
@@ -212,7 +215,7 @@ def test_full_disk_leaves_nothing_half_made(
     assert said[0].startswith("pyxt-hpc: error: ")
     assert "free disk space" in said[0]
     assert not list(config.parent.rglob(".tmp-*"))
-    # what could be written is whole, what could not is not there: nothing is as large as the limit
+    # files that could be written are complete, others are absent: none is as large as the limit
     after = digests(config.parent)
     new = [path for path in after if path not in before]
     assert all(path.stat().st_size <= size for path in new)

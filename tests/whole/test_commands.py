@@ -1,4 +1,4 @@
-"""The commands of a whole cluster: results do not depend on how they were run, nor on being killed."""
+"""The commands of a whole cluster: results do not depend on the launch, nor on being killed."""
 
 import json
 import os
@@ -36,7 +36,7 @@ NOT_COMPARED = ("seconds", "attempts")
 
 
 def values(path: Path) -> np.ndarray:
-    """Rows of a complete store without what may differ between two runs."""
+    """Rows of a complete store, without the columns that may differ between two runs."""
     results = read_store(path)
     assert set(results.status.tolist()) <= {Status.DONE, Status.BAD}
     names = [n for n in results.rows.dtype.names if n not in NOT_COMPARED]
@@ -44,7 +44,7 @@ def values(path: Path) -> np.ndarray:
 
 
 def assert_same(a: np.ndarray, b: np.ndarray) -> None:
-    """Equal value for value, NaN being equal to NaN."""
+    """Check that all values are equal; NaN is equal to NaN."""
     assert len(a) == len(b)
     for name in a.dtype.names:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
@@ -52,7 +52,7 @@ def assert_same(a: np.ndarray, b: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration of the middle of a small simulated cluster up to the scale map."""
+    """Configuration of the centre of a small simulated cluster, processed up to the scale map."""
     folder = tmp_path_factory.mktemp("commands")
     shutil.copytree(small_cluster_cropped, folder / "work")
     config = folder / "work" / "demo.ini"
@@ -64,13 +64,13 @@ def cluster(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def uninterrupted(cluster: Path) -> np.ndarray:
-    """Fits of every pixel's region by one process."""
+    """Fits of every pixel's region in one process."""
     assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "1", "--yes"]) == 0
     return values(Layout.of(read_config(cluster)).results)
 
 
 def command(config: Path, *options: str) -> list[str]:
-    """Command line of a fit of every pixel's region."""
+    """Command line that fits every pixel's region."""
     base = [sys.executable, "-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
     return [*base, *options]
 
@@ -83,7 +83,7 @@ LAUNCHES: dict[str, Callable[[Path], list[str]]] = {
 
 @pytest.fixture(params=LAUNCHES)
 def launch(request: pytest.FixtureRequest, cluster: Path) -> Iterator[list[str]]:
-    """A command line that fits, with no store there yet."""
+    """A command line that fits, without a store yet."""
     if request.param == "mpirun" and not MPIEXEC.exists():
         pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
     results = Layout.of(read_config(cluster)).results
@@ -121,12 +121,12 @@ def test_killed_at_any_moment_nothing_finished_is_lost(
     attempts = read_store(path).rows["seconds"][finished]
     subprocess.run(launch, check=True, timeout=300)
     assert_same(values(path), uninterrupted)
-    # The very numbers of the first run: not fitted again.
+    # Exactly the numbers of the first run: they were not fitted again.
     np.testing.assert_array_equal(read_store(path).rows["seconds"][finished], attempts)
 
 
 def _wait_until_gone(group: int) -> None:
-    """Ranks and pool processes must end by themselves once their master is gone."""
+    """Wait until all ranks and pool processes have ended by themselves after the end of their master."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         alive = []
@@ -169,7 +169,7 @@ def test_scale_map_is_the_same_over_ranks(cluster: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fitted(cluster: Path) -> Path:
-    """Its configuration, with every third pixel's region fitted."""
+    """Configuration of a cluster in which every third pixel's region is fitted."""
     line = ["fit-spectra", "-c", str(cluster), "--resolution", "2", "--num-cpus", "2", "--yes"]
     assert main(line) == 0
     return cluster
@@ -199,7 +199,7 @@ def test_maps_hold_the_fits_and_agree_with_the_truth(fitted: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mapped(fitted: Path) -> Layout:
-    """Every map, the candidates of shocks and the tables."""
+    """The same cluster with every map, the candidates of shocks and the tables."""
     config = ["-c", str(fitted)]
     assert main(["make-maps", "--all", *config, "--dpi", "60"]) == 0
     assert main(["find-shocks", *config]) == 0
@@ -208,7 +208,7 @@ def mapped(fitted: Path) -> Layout:
 
 
 def test_every_unit_is_one_of_fits(mapped: Layout) -> None:
-    """Of every image and table of every stage, and of every column of the store."""
+    """All images and tables of all stages, and all columns of the store, have units of the FITS standard."""
     images, columns = {}, {name: unit for name, (_, unit, _) in COLUMNS.items()}
     for path in mapped.cluster_dir.rglob("*"):
         if path.suffix in (".fits", ".img", ".expmap", ".psfmap", ".lc", ".gti", ".arf", ".rmf"):
@@ -361,7 +361,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
     assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
-    assert "up to date" not in capsys.readouterr().out  # it had been asked for
+    assert "up to date" not in capsys.readouterr().out  # the stopped command had to make it again
 
 
 def test_steps_out_of_order_say_which_comes_first(
@@ -403,7 +403,7 @@ def test_init_cluster_writes_a_template_and_keeps_an_old_one(
 
 @pytest.fixture
 def no_store(cluster: Path) -> Iterator[Layout]:
-    """The cluster's paths, with no store and no part there before and after."""
+    """Paths of a cluster without a store or part, before and after the test."""
     layout = Layout.of(read_config(cluster))
 
     def clear() -> None:
@@ -439,7 +439,7 @@ def test_job_array_equals_one_run(
 
 
 def finished_seconds(layout: Layout) -> dict[int, float]:
-    """Time of the fit, which no second fit would repeat, of every finished region in store and parts."""
+    """Fit times of all finished regions in store and parts; a second fit would have another time."""
     found: dict[int, float] = {}
     for path in (layout.results, *layout.all_part_results()):
         if path.exists():
@@ -474,7 +474,7 @@ def test_status_verify_and_export(
     fit = ["fit-spectra", *config, "--resolution", "1", "--num-cpus", "1"]
     assert main([*fit, "--max-regions", "100"]) == 75
     capsys.readouterr()
-    assert main(["status", *config, "--watch"]) == 0  # nobody writes: once
+    assert main(["status", *config, "--watch"]) == 0  # there is no writer: once
     said = capsys.readouterr().out
     assert f"{no_store.results}: 100 of" in said
     assert "100 done" in said
@@ -502,7 +502,7 @@ def test_status_verify_and_export(
 
 
 def identity(path: Path) -> dict[str, Any]:
-    """What resuming a store needs to be told."""
+    """Information that is needed to resume a store."""
     with open_store(path) as file:
         return dict(file.description)
 
@@ -537,7 +537,7 @@ def test_single_region_is_the_maps_and_is_drawn(
     said = capsys.readouterr().out
     assert kT in said
     assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
-    # its spectra as files are fitted to the same
+    # a fit of its spectra in files gives the same
     assert main(["fit-region", "-c", str(cluster), number, "--spectra", str(tmp_path / "new")]) == 0
     files = sorted(map(str, (tmp_path / "new").glob("*[0-9].pi")))
     bundle = read_bundle(Layout.of(read_config(cluster)).bundle)

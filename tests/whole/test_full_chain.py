@@ -1,4 +1,4 @@
-"""The chain with nobody's help against the truth: times, scales, sources, and temperatures."""
+"""Stages without a person's help against the truth: times, scales, sources and temperatures."""
 
 import json
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from pyxt_hpc.simulate.demo import NAME, configuration_text
 
 @dataclass(frozen=True)
 class Chain:
-    """A cluster after stages 1 to 4, and the bundle of its events by the truth."""
+    """A cluster after stages 1 to 4, and the bundle made of its events by the truth."""
 
     layout: Layout
     plans: tuple[ObservationPlan, ...]
@@ -29,7 +29,7 @@ class Chain:
     ideal: Bundle
 
     def good_times(self, plan: ObservationPlan) -> np.ndarray:
-        """Of any chip, after flare cleaning."""
+        """Good times of any chip after the flare cleaning."""
         clean = read_events(self.layout.clean_events(plan.obsid))
         return gti_arithmetic.union(list(clean.gti.values()))
 
@@ -103,5 +103,5 @@ def test_temperatures_are_those_of_the_bundle_made_from_the_truth(chain: Chain) 
         difference = ((rows["kT"] - others["kT"]) / width)[np.isfinite(width)]
         assert len(difference) > 5000
         assert abs(difference.mean()) < allowed
-        # what is in one and not in the other: seconds at the flare's ends, faint sources
+        # differences: seconds at the flare's ends, and faint sources
         assert difference.std() < 0.3

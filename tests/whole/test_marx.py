@@ -45,7 +45,7 @@ FRAME_TRANSFER, EFFICIENCY = 1.006, 0.010
 """Norms come out this high for reasons of the simulation, its README says: photons in frame transfer, which
 EXPOSURE does not count, and up to this much more where I2's efficiency is above that of the ARF's chip."""
 
-TOLERANCE = 0.01  # of norms, beyond that
+TOLERANCE = 0.01  # of norms, in addition
 
 RESPONSES = {
     "9001": {"9001": "acisI"},
@@ -81,10 +81,10 @@ class Run:
         return np.hypot(rows["row"] - row, rows["col"] - col)
 
     def true_norm(self, rows: NDArray) -> NDArray:
-        """Of each circle: its pixels' share of the beta-model on the whole sky."""
+        """True norm of each circle: its pixels' share of the beta model on the whole sky."""
         pixel, core = self.bundle.pixel_scale_arcsec, self.truth["core_radius_arcsec"]
         slope = 3.0 * self.truth["beta"] - 0.5
-        beyond = 300  # circles may reach over the image
+        beyond = 300  # circles may reach beyond the image
         y, x = (np.arange(-beyond, n + beyond, dtype=float) for n in self.bundle.mask.shape)
         row, col = self.centre
         arcsec_sq = pixel**2 * ((y[:, None] - row) ** 2 + (x[None, :] - col) ** 2)
@@ -97,19 +97,19 @@ class Run:
 
 
 def deviations(rows: NDArray, kT: float) -> NDArray:
-    """Of the temperatures, in units of the error on the side of the truth."""
+    """Deviations of the temperatures, in units of the error on the side of the truth."""
     side = np.where(rows["kT"] > kT, rows["kT"] - rows["kT_lo"], rows["kT_hi"] - rows["kT"])
     return (rows["kT"] - kT) / side
 
 
 def weighted(ratio: NDArray, error: NDArray) -> tuple[float, float]:
-    """Mean and its error."""
+    """Weighted mean and its error."""
     weight = error**-2.0
     return float(np.sum(weight * ratio) / weight.sum()), float(weight.sum() ** -0.5)
 
 
 def apart(rows: NDArray, distance: NDArray) -> NDArray:
-    """Circles that share no pixel, taken from the centre outwards: without regard to their counts."""
+    """Circles that share no pixel, taken from the centre outwards, independently of their counts."""
     chosen: list[int] = []
     for i in np.argsort(distance, kind="stable"):
         near = rows[chosen]
@@ -120,7 +120,7 @@ def apart(rows: NDArray, distance: NDArray) -> NDArray:
 
 
 def share_on(run: Run, rows: NDArray, kind: str) -> NDArray:
-    """Share of each circle's pixels that are live on the chips of a kind, among those live on any."""
+    """For each circle, the share of its live pixels that are on the chips of a kind."""
     shape = run.bundle.mask.shape
     masks = {o.dataset: o.on_grid(o.mask > 0, shape) for o in run.bundle.observations}
     on = np.any([mask for name, mask in masks.items() if name.endswith(f"-{kind}")], axis=0)
@@ -162,7 +162,7 @@ def marx(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def observe(marx: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Put observations where the pipeline wants them, and run it; each set of them once."""
+    """Copy observations to the place of the pipeline's input, and run it; each set of observations once."""
     made: dict[tuple[str, ...], Run] = {}
 
     def of(*obsids: str) -> Run:
@@ -192,7 +192,7 @@ def _run(marx: Path, folder: Path, obsids: tuple[str, ...]) -> Run:
         if obsid == "9003":
             layout.background_reg.write_text(BACKGROUND, encoding="ascii")
         else:
-            # blank sky is the same for both: it is put where the observation looked by its chip coordinates
+            # the same blank sky for both: its chip coordinates are projected to each observation's field
             _unpack(marx / "9001_background.fits.gz", layout.supplied_background(obsid))
     config = folder / f"{NAME}.ini"
     config.write_text(
@@ -216,18 +216,18 @@ def acis_i(observe: Callable[..., Run]) -> Run:
 
 @pytest.fixture(scope="module")
 def acis_s(observe: Callable[..., Run]) -> Run:
-    """The target on S3, which is back-illuminated, and its surroundings on S2, which is not."""
+    """The target on S3, which is back-illuminated, and its outskirts on S2, which is not."""
     return observe("9003")
 
 
 @pytest.fixture(scope="module")
 def mixed(observe: Callable[..., Run]) -> Run:
-    """All three."""
+    """All three observations."""
     return observe("9001", "9002", "9003")
 
 
 def sources_found(run: Run) -> set[str]:
-    """Names of the true sources that were proposed; no other must be."""
+    """Names of the true sources that were proposed; there must be no others."""
     true = SkyCoord([(s["ra"], s["dec"]) for s in run.truth["sources"]], unit="deg")
     proposed = SkyCoord([s.points[0] for s in read_regions(run.layout.sources_reg).shapes], unit="deg")
     nearest, away, _ = proposed.match_to_catalog_sky(true)
@@ -260,7 +260,7 @@ def test_scale_of_the_blank_sky(acis_i: Run) -> None:
 
 @pytest.mark.parametrize("obsid", ["9001", "9002", "9003"])
 def test_dither_is_that_of_the_aspect_solution(marx: Path, obsid: str) -> None:
-    """Measured from the events alone; 8 arcsec are 16 pixels."""
+    """The dither is measured from the events alone; 8 arcsec are 16 pixels."""
     events = read_events(marx / f"acisf0{obsid}_evt2.fits.gz")
     chips = np.unique(events.ccd_id).tolist()
     seen = measure_geometry(events, chips)
@@ -278,7 +278,7 @@ def test_temperatures_are_the_truth_within_their_errors(acis_i: Run, mixed: Run)
 
 
 def test_temperatures_on_either_kind_of_chip(acis_s: Run) -> None:
-    """With one response for both, circles on S2 had kT 11.8 +- 0.7."""
+    """With a single response for both kinds, circles on S2 had kT 11.8 +- 0.7."""
     rows = fit_in_memory(acis_s.bundle, radius=rings(acis_s, 200.0), resolution=3).rows
     for kind, at_least in (("BI", 15), ("FI", 4)):
         check_temperatures(acis_s, rows[share_on(acis_s, rows, kind) == 1.0], at_least)
@@ -286,7 +286,7 @@ def test_temperatures_on_either_kind_of_chip(acis_s: Run) -> None:
 
 
 def check_temperatures(run: Run, rows: NDArray, at_least: int) -> None:
-    """Of circles that share no photon with each other."""
+    """Check the temperatures of circles that share no photons."""
     deviation = deviations(rows, run.truth["kT"])
     deviation = deviation[np.isfinite(deviation)]
     n, sum_sq = len(deviation), float(np.sum(deviation**2))
@@ -320,7 +320,7 @@ def test_norms_on_either_kind_of_chip(acis_s: Run) -> None:
 
 
 def check_norms(run: Run, fitted: NDArray, largest_error: float) -> None:
-    """In rings of circles about the cluster, each within its errors, and all together."""
+    """Check the norms in rings of circles around the cluster, each within its errors, and all together."""
     true = run.true_norm(fitted)
     ratio, error = fitted["norm"] / true, 0.5 * (fitted["norm_hi"] - fitted["norm_lo"]) / true
     distance = run.distance(fitted)

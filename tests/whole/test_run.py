@@ -1,4 +1,4 @@
-"""Everything in one command: hands free from event files to maps, and only what changed the second time."""
+"""One command goes from event files to maps without help, and a second time does only what changed."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from pyxt_hpc.store.rows import Status
 
 @pytest.fixture(scope="module")
 def config(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration of a cluster whose regions nobody has drawn, after a first run."""
+    """Configuration of a cluster without drawn regions, after a first run."""
     folder = tmp_path_factory.mktemp("run") / "work"
     shutil.copytree(small_cluster, folder)
     path = folder / "demo.ini"
@@ -35,7 +35,7 @@ def config(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def did(capsys: pytest.CaptureFixture[str], config: Path, *options: str) -> dict[str, bool]:
-    """Which stages a run did, of those it came to."""
+    """Stages that a run did, of those that it reached."""
     capsys.readouterr()
     assert main(["run", "-c", str(config), "--resolution", "1", *options]) == 0
     sections = re.split(r"^== (.*)$", capsys.readouterr().out, flags=re.MULTILINE)[1:]
@@ -57,7 +57,7 @@ def test_hands_free(config: Path) -> None:
         assert path.exists()
     bundle = read_bundle(layout.bundle)
     comparison = compare_with_truth(results.rows, bundle, layout.cluster_dir / "truth")
-    # circles overlap: worth some 50 independent ones
+    # circles overlap, so they count as some 50 independent ones
     assert abs(comparison.median) < 0.4
     assert 0.5 < comparison.coverage < 0.85
     # also where circles reach over the edges of fields and images
@@ -102,7 +102,7 @@ def test_a_drawn_region_wins_and_only_what_follows_is_done(
     assert did(capsys, moved, "--through", "create-bins") == {
         stage: stage in ("crop-data", "create-bins") for stage in STAGES[:6]
     }
-    # fits of the former crop are not thrown away without a word
+    # fits of the former crop are not removed without a message
     assert main(["run", "-c", str(moved), "--resolution", "1"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert did(capsys, moved, "--yes", "--through", "fit-spectra")["fit-spectra"]

@@ -18,7 +18,7 @@ from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
 from pyxt_hpc.chandra.ogip.response_files import Keywords
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
-from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.files.writing import with_gz
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,7 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
         fits.Column("COUNTS", "J", "count", array=pha.counts),
         fits.Column("QUALITY", "I", array=pha.quality),
     ]
+    ungrouped = {"GROUPING": 0} if pha.grouping is None else {}  # the memo asks for a keyword or a column
     if pha.grouping is not None:
         columns.append(fits.Column("GROUPING", "I", array=pha.grouping))
     table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
@@ -169,17 +170,12 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
             "POISSERR": True, "SYS_ERR": 0, "TELESCOP": "CHANDRA", "INSTRUME": pha.instrument,
             "EXPOSURE": pha.exposure_s, "BACKSCAL": pha.backscal, "AREASCAL": pha.areascal,
             "FILTER": "NONE", "CORRFILE": "none", "CORRSCAL": 1.0,
+            **ungrouped,
             **{keyword: "none" if file is None else file.name for keyword, file in companions.items()},
             **(header or {}),
         }
     )  # fmt: skip
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def with_gz(path: Path) -> Path:
-    """``path``, with ``.gz`` added if only the compressed file exists."""
-    packed = path.parent / f"{path.name}.gz"
-    return packed if check_regular(packed) and not check_regular(path) else path
 
 
 def _damaged(path: Path, found: str) -> DamagedFile:
@@ -191,14 +187,14 @@ def _refuse_corrections(path: Path, header: fits.Header, systematic: NDArray | N
     correction, scale = str(header.get("CORRFILE", "")).strip(), float(header.get("CORRSCAL", 1.0))
     if correction.lower() not in _NONE and scale != 0.0:
         raise DamagedFile(
-            f"{path}: CORRFILE asks to subtract {scale:g} x {correction}, which no fit here does; set "
+            f"{path}: CORRFILE asks to subtract {scale:g} x {correction}, which these fits do not do; set "
             "CORRSCAL to 0 to fit without, or add the correction to the background spectrum"
         )
     errors = np.atleast_1d(header.get("SYS_ERR", 0.0) if systematic is None else systematic)
     if np.any(errors != 0):
         raise DamagedFile(
-            f"{path}: SYS_ERR asks for systematic errors of {100 * np.nanmax(errors):.3g}%, which no "
-            "statistic here has; set SYS_ERR to 0 to fit without"
+            f"{path}: SYS_ERR asks for systematic errors of {100 * np.nanmax(errors):.3g}%, which the "
+            "statistics of these fits do not have; set SYS_ERR to 0 to fit without"
         )
 
 
@@ -208,15 +204,17 @@ def _whole(path: Path, counts: NDArray, poisson: bool) -> NDArray:
     broken = abs(counts - nearest) > _WHOLE * np.maximum(counts, 1.0)
     if not broken.any():
         if not poisson:
-            log.info("%s: POISSERR is F, but the counts are whole numbers: their errors are Poisson's", path)
+            log.info("%s: POISSERR is F, but the counts are whole numbers: Poisson errors are used", path)
         return nearest
     example = counts[np.flatnonzero(broken)[0]]
     if not poisson:
         raise DamagedFile(
-            f"{path}: POISSERR is F and the counts are no whole numbers (e.g. {example:.4g}): they are "
+            f"{path}: POISSERR is F and the counts are not whole numbers (e.g. {example:.4g}): they are "
             "weighted or corrected, and Poisson statistics do not hold; give the raw counts"
         )
-    log.warning("%s: counts that are no whole numbers, e.g. %.4g, are taken for Poisson's", path, example)
+    log.warning(
+        "%s: counts that are not whole numbers, e.g. %.4g, are treated as Poisson counts", path, example
+    )
     return counts
 
 
@@ -234,7 +232,7 @@ def _spectrum_table(path: Path, hdus: fits.HDUList, background: bool) -> fits.Bi
         raise _damaged(path, f"{len(chosen)} spectra of one kind, expected one; split the file")
     hdu = chosen[0]
     if not background and not of_source:
-        log.warning("%s: is a background spectrum (HDUCLAS2 is BKG), taken for one with source", path)
+        log.warning("%s: is a background spectrum (HDUCLAS2 is BKG), but is used as a source spectrum", path)
     if len(hdu.data) == 0:
         raise _damaged(path, f"extension {hdu.name} has no rows")
     if hduclass(hdu, 2) == "NET":

@@ -110,9 +110,9 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
     """Raise ResponseMismatch, with the names of both files, if an RMF used with an ARF includes the area."""
     if holds_area(rmf):
         raise ResponseMismatch(
-            f"{arf_name} is an effective area, but {rmf_name} holds one already: its rows add up to "
+            f"{arf_name} is an effective area, but {rmf_name} includes it already: its rows add up to "
             f"{rmf.sparse.sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's "
-            "mkacisrmf), or do without the ARF"
+            "mkacisrmf), or leave the ARF out"
         )
 
 

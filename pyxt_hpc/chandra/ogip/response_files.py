@@ -73,7 +73,7 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     used = length > 0
     row, length, first = row[used], length[used], first[used]
     if len(matrix) != length.sum():
-        raise _damaged(path, "RMF", f"MATRIX holds {len(matrix)} elements, N_CHAN asks for {length.sum()}")
+        raise _damaged(path, "RMF", f"MATRIX has {len(matrix)} elements, but N_CHAN asks for {length.sum()}")
     if np.any(first < 0) or np.any(first + length > len(channel_lo)):
         raise _damaged(
             path,
@@ -162,7 +162,7 @@ def _extension(
         found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
         raise DamagedFile(
             f"{path}: not an {what}: no table with HDUCLAS2 {kind} or the name {' or '.join(_NAMES[kind])}; "
-            f"extensions found: {found}; name the {what}, or {_MAKE_AGAIN}"
+            f"extensions found: {found}; give the {what}, or {_MAKE_AGAIN}"
         )
     if len(tables) > 1:
         raise DamagedFile(
@@ -210,6 +210,7 @@ def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
 
 
 def _set_keywords(table: fits.BinTableHDU, fixed: Keywords, extra: Keywords | None) -> None:
-    table.header["HDUCLASS"] = "OGIP"
+    # The memos ask for all four.
+    table.header.update({"HDUCLASS": "OGIP", "TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "FILTER": "NONE"})
     table.header.update(fixed)
     table.header.update(extra or {})

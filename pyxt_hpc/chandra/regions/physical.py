@@ -32,7 +32,8 @@ def physical_text(region: RegionFile, frames: Mapping[str, WCS], wcs: WCS) -> st
         outline, *hole = _outlines(region, shape, frames, wcs)
         if out and hole:
             raise RegionSyntaxError(
-                f"{region.place(shape)}: CIAO cannot cut out {shape.kind} with a hole; draw it without"
+                f"{region.place(shape)}: CIAO cannot cut out a shape with a hole ({shape.kind}); draw it "
+                "without the hole"
             )
         return f"{'-' if out else '*'}{outline}{''.join(f'-{inner}' for inner in hole)}"
 
@@ -79,7 +80,8 @@ def _outlines(region: RegionFile, shape: Shape, frames: Mapping[str, WCS], wcs: 
         yield text("pie", *sizes, *(angle + turn for angle in shape.angles))
     elif len(shape.angles) > 1:
         raise RegionSyntaxError(
-            f"{region.place(shape)}: CIAO knows no sector of {shape.kind}; draw it with circles or polygons"
+            f"{region.place(shape)}: CIAO has no sector of the shape {shape.kind}; draw it with circles or "
+            "polygons"
         )
     else:
         name = {"box": "rotbox"}.get(shape.kind, shape.kind)

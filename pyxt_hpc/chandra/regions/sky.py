@@ -243,16 +243,16 @@ def frame_of(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS
         if region.drawn_on is not None and region.drawn_on in frames:
             return frames[region.drawn_on]
         known = [name for name in frames if name != "physical"]
-        said = f"it says {region.drawn_on}" if region.drawn_on else "the file does not say which"
-        advice = f", or, if it is {known[0]}, add the line '# Filename: {known[0]}'" if known else ""
+        said = f"{region.drawn_on} is not known" if region.drawn_on else "the file does not say which"
+        advice = f", or, if the image is {known[0]}, add the line '# Filename: {known[0]}'" if known else ""
         raise RegionSyntaxError(
-            f"{region.place(shape)}: image coordinates belong to one image and {said}; save the regions in "
+            f"{region.place(shape)}: image coordinates belong to one image, and {said}; save the regions in "
             f"fk5 or physical coordinates{advice}"
         )
     if shape.system not in frames:
         raise RegionSyntaxError(
-            f"{region.place(shape)}: {shape.system} coordinates belong to one image or observation and it is "
-            "not clear to which; save the regions in fk5 coordinates"
+            f"{region.place(shape)}: {shape.system} coordinates belong to one image or observation, and it "
+            "is not clear to which; save the regions in fk5 coordinates"
         )
     return frames[shape.system]
 

@@ -65,13 +65,15 @@ def read_region_table(path: Path) -> RegionFile:
         table = tables[0]
         if len(tables) > 1:
             others = ", ".join(hdu.name for hdu in tables[1:])
-            log.warning("%s: the regions of %s are taken, not those of %s", path, table.name, others)
+            log.warning(
+                "%s: the regions of the table %s are used, and not those of %s", path, table.name, others
+            )
         numbers = column_numbers(table.header)
         wcs, system = None, "physical"
         if f"TCTYP{numbers['x']}" in table.header:
             wcs, system = sky_wcs(table.header, path), "table"
         else:
-            log.warning("%s: no sky coordinates; X and Y are taken for physical coordinates", path)
+            log.warning("%s: no sky coordinates; X and Y are read as physical coordinates", path)
         names = {name.lower(): name for name in table.columns.names}
         columns = {name: table.data[names[name]] for name in _COLUMNS if name in names}
         component = table.data[names["component"]] if "component" in names else None

@@ -101,7 +101,7 @@ def parse_regions(text: str, path: Path) -> RegionFile:
                 if not statement:
                     continue
                 if _EXCLUDED.search(line) and not statement.startswith(("-", "!")):
-                    raise ShapeError("include=0 is not read; write - before every shape that is cut out")
+                    raise ShapeError("include=0 is not supported; write - before every shape that is cut out")
                 if word.split()[0] in ("global", "tile"):
                     continue
                 if word in _SYSTEMS:

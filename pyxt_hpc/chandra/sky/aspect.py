@@ -37,7 +37,7 @@ def with_aspect(
     missed = float(np.mean(distance > _MAX_GAP_S))
     if missed > 0.01:
         raise DamagedFile(
-            f"{names}: covers {time[0]:.0f} to {time[-1]:.0f} s, without {100 * missed:.0f}% of the good "
+            f"{names}: covers {time[0]:.0f} to {time[-1]:.0f} s, but not {100 * missed:.0f}% of the good "
             f"time of the events ({geometry.time[0]:.0f} to {geometry.time[-1]:.0f} s); give all aspect "
             "solutions of this observation, or none"
         )
@@ -52,7 +52,8 @@ def with_aspect(
     if not difference < _TOLERANCE:  # NaN means: on the other half of the sky
         raise DamagedFile(
             f"{names}: the pointing moves differently from the events, by {difference:.1f} sky pixels rms, "
-            f"expected less than {_TOLERANCE:g}; take the files away (the events have the dither too)"
+            f"expected less than {_TOLERANCE:g}; remove the files (the dither is then measured from the "
+            "events)"
         )
     if axis is not None:
         _check_axis(axis, np.average(at(geometry.time), axis=0), geometry, names)
@@ -68,8 +69,8 @@ def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeom
     if not away < _AXIS_TOLERANCE_ARCMIN:
         raise DamagedFile(
             f"{names}: pointed at RA {ra:.4f}, Dec {dec:.4f} on average, but RA_PNT, DEC_PNT of the events "
-            f"are {axis[0]:.4f}, {axis[1]:.4f}, {away:.1f} arcmin away, and the vignetting would be that of "
-            "another place; copy RA_PNT and DEC_PNT from the archive's evt2 file (dmhedit)"
+            f"are {axis[0]:.4f}, {axis[1]:.4f}, {away:.1f} arcmin away, so that the vignetting would be "
+            "wrong; copy RA_PNT and DEC_PNT from the archive's evt2 file (dmhedit)"
         )
 
 
@@ -83,7 +84,7 @@ def _finer(time: FloatArray) -> FloatArray:
 
 def _read_aspect(path: Path) -> FloatArray:
     """Time [s], RA, Dec [deg] of an aspect solution as (3, n), without rows that are not finite."""
-    hint = "take the file away or fetch it again"
+    hint = "remove the file, or fetch it again"
     with open_fits(path, "aspect solution", hint) as hdus:
         hdu = table_with(hdus, "time", "ra", "dec")
         if hdu is None:
@@ -92,5 +93,5 @@ def _read_aspect(path: Path) -> FloatArray:
     if values.ndim == 2:
         values = values[:, np.isfinite(values).all(axis=0)]
     if values.ndim != 2 or values.shape[1] < 2:
-        raise DamagedFile(f"{path}: table ASPSOL has hardly a pointing in it; {hint}")
+        raise DamagedFile(f"{path}: table ASPSOL has fewer than two pointings; {hint}")
     return values

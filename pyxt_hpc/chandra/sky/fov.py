@@ -38,19 +38,19 @@ def read_fov(path: Path) -> Polygons:
         wcs = sky_wcs(hdu.header, path)
         x, y, ccd_id = (hdu.data[name].astype(np.float64) for name in ("x", "y", "ccd_id"))
         if ccd_id.ndim != 1:
-            raise DamagedFile(f"{path}: CCD_ID has several numbers a row, expected one; {_HINT}")
+            raise DamagedFile(f"{path}: CCD_ID has several numbers per row, expected one; {_HINT}")
         has_shapes = "shape" in (name.lower() for name in hdu.columns.names)
         shapes = hdu.data["shape"] if has_shapes else ["Polygon"] * len(x)
     polygons: Polygons = {}
     for row, shape in enumerate(shapes):
         if str(shape).strip().lower() != "polygon":
-            raise DamagedFile(f"{path}: outline of the shape {shape}, expected Polygon; {_HINT}")
+            raise DamagedFile(f"{path}: an outline has the shape {shape}, expected Polygon; {_HINT}")
         corners = _corners(x[row], y[row])
         if len(corners) >= 3:
             sky = np.column_stack(wcs.all_pix2world(*corners.T, 1))
             polygons.setdefault(int(ccd_id[row]), []).append(sky)
     if not polygons:
-        raise DamagedFile(f"{path}: holds no chip outline; {_HINT}")
+        raise DamagedFile(f"{path}: has no outline of a chip; {_HINT}")
     return polygons
 
 
@@ -96,7 +96,7 @@ def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -
             outside = np.min([distance_outside(points, corners) for corners in known], axis=0).max()
             if not outside <= _TOLERANCE_ARCSEC:  # NaN means: on the other half of the sky
                 raise DamagedFile(
-                    f"{fov_path}: CCD {ccd} is {outside:.0f} arcsec from where the events have it, expected "
+                    f"{fov_path}: CCD {ccd} is {outside:.0f} arcsec from its place in the events, expected "
                     f"up to {_TOLERANCE_ARCSEC:g}: the file is of another pointing; {_HINT}"
                 )
 

@@ -252,7 +252,7 @@ def _bin_length(time: FloatArray, path: Path) -> float:
     if np.ptp(time) > _MAX_SPAN_S:
         raise DamagedFile(
             f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_MAX_SPAN_S:g}: it was "
-            "merged of several observations; give each its own file"
+            "merged from several observations; give one file for each"
         )
     step = 10.0 * _MIN_BIN_S  # steps without an event are gaps and do not count for the rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
@@ -281,11 +281,11 @@ def rows_of(header: fits.Header) -> tuple[int, int] | None:
 
 def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
     if "FIRSTROW" not in header or "NROWS" not in header:
-        log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
+        log.warning("%s: no FIRSTROW, NROWS: 1 and %d are assumed, the full frame", path, CHIP_PIXELS)
     rows = rows_of(header)
     if rows is None or chipy.min() < rows[0] - _ROW_SLACK or chipy.max() > rows[1] + _ROW_SLACK:
         raise DamagedFile(
-            f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, while events have "
+            f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, but events have "
             f"chipy {chipy.min():.0f} to {chipy.max():.0f}: copy both keywords from the archive's evt2 file "
             "(dmhedit)"
         )
@@ -301,7 +301,8 @@ def _check_spread(chip: FloatArray, name: str) -> None:
     if np.linalg.eigvalsh(np.cov(chip.T))[0] < _MIN_SPREAD**2:
         raise DamagedFile(
             f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it: the columns "
-            "were overwritten, or a filter left this; give the file as chandra_repro or the archive left it"
+            "were overwritten, or the events were filtered; give the file as chandra_repro or the archive "
+            "left it"
         )
 
 
@@ -329,7 +330,7 @@ def _check_solution(
             raise DamagedFile(
                 f"{path}: CCD {ccd}: x, y do not follow from chipx, chipy (scale {scales[0]:.3f}, scatter "
                 f"{scatter:.2f} pixels, {100 * outliers:.0f}% outliers; expected 1, below "
-                f"{_MAX_SCATTER:g}, below {100 * _MAX_OUTLIERS:.0f}%): it was merged of several "
+                f"{_MAX_SCATTER:g}, below {100 * _MAX_OUTLIERS:.0f}%): it was merged from several "
                 "observations, or other software changed its positions; give the file as chandra_repro or "
                 "the archive left it"
             )

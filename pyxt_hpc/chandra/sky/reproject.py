@@ -41,12 +41,12 @@ def project_background(
     """
     if background.chipx is None or background.chipy is None:
         raise DamagedFile(
-            f"{background.path}: no columns chipx, chipy to place the blank-sky events by; "
+            f"{background.path}: no columns chipx, chipy, from which the blank-sky events are placed; "
             "take the file from CALDB's blank-sky data set, or reproject it to the observation with CIAO's "
             "blanksky"
         )
     if not all(gti_arithmetic.ontime(gti[ccd]) > 0 for ccd in geometry.chips):
-        raise EmptySelection(f"{background.path}: a chip of the observation that it is for has no good time")
+        raise EmptySelection(f"{background.path}: a chip of its observation has no good time")
     first, last = geometry.rows
     on = np.isin(background.ccd_id, geometry.chips)
     on &= (background.chipy >= first) & (background.chipy <= last)

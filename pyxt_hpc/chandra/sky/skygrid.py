@@ -57,7 +57,8 @@ class SkyGrid:
         if not all(1 <= n <= _MAX_SIDE for n in shape):
             raise EmptySelection(
                 f"{region.path}: the crop is {shape[1]} x {shape[0]} pixels of "
-                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} a side; draw it around the cluster"
+                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} on each side; draw it around the "
+                "cluster"
             )
         wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, crpix=((shape[1] + 1) / 2, (shape[0] + 1) / 2))
         return cls(wcs, (shape[0], shape[1]))
@@ -143,5 +144,5 @@ class SkyGrid:
 def _check_on_sky(region: RegionFile, *degrees: float) -> None:
     if not np.isfinite(degrees).all():
         raise EmptySelection(
-            f"{region.path}: the crop reaches over half of the sky; draw it around the cluster"
+            f"{region.path}: the crop reaches beyond half of the sky; draw it around the cluster"
         )

@@ -62,11 +62,11 @@ def read_gti(path: Path) -> NDArray[np.float64]:
         start, stop = (table.data[name].astype(np.float64) for name in ("start", "stop"))
         header = table.header
     if len(start) == 0:
-        raise DamagedFile(f"{path}: has no interval, so nothing would be left; {_GTI_HINT}")
+        raise DamagedFile(f"{path}: has no interval, so no time would be left; {_GTI_HINT}")
     if start.ndim != 1 or start.shape != stop.shape:
-        raise DamagedFile(f"{path}: START, STOP have not one number a row; {_GTI_HINT}")
+        raise DamagedFile(f"{path}: START, STOP do not have one number per row; {_GTI_HINT}")
     if not np.isfinite([start, stop]).all():
-        raise DamagedFile(f"{path}: START, STOP hold numbers that are no times (NaN); {_GTI_HINT}")
+        raise DamagedFile(f"{path}: START, STOP contain values that are not times (NaN); {_GTI_HINT}")
     if (wrong := np.flatnonzero(stop < start)).size:
         row = int(wrong[0])
         raise DamagedFile(
@@ -142,8 +142,8 @@ def _gti_table(hdus: fits.HDUList, path: Path) -> fits.BinTableHDU:
     if len(fitting) > 1 and str(fitting[0].header.get("HDUNAME", "")).upper() != "GTI":
         named = ", ".join(str(hdu.header.get("HDUNAME", hdu.name)) for hdu in fitting)
         raise DamagedFile(
-            f"{path}: {len(fitting)} tables with START, STOP ({named}), expected one, as an event file has "
-            "its own intervals already; give a file with those to be added"
+            f"{path}: {len(fitting)} tables with START, STOP ({named}), expected one (event "
+            "files have several); give a file with only the intervals that are to be used"
         )
     return fitting[0]
 

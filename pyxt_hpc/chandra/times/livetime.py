@@ -34,9 +34,9 @@ def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> fl
         if 0 < share <= 1 + _ROUNDING:
             return min(share, 1.0)
     raise DamagedFile(
-        f"{name}: the live share of its good time is not known: DTCOR is {header.get('DTCOR')!r}, LIVETIME "
-        f"{header.get('LIVETIME')!r}, ONTIME {header.get('ONTIME')!r}, EXPOSURE {header.get('EXPOSURE')!r}, "
-        f"good time {longest:.1f} s; fetch the observation again"
+        f"{name}: the live fraction of its good time is not known: DTCOR is {header.get('DTCOR')!r}, "
+        f"LIVETIME {header.get('LIVETIME')!r}, ONTIME {header.get('ONTIME')!r}, EXPOSURE "
+        f"{header.get('EXPOSURE')!r}, good time {longest:.1f} s; fetch the observation again"
     )
 
 

@@ -184,7 +184,7 @@ COMMANDS = (
     _clusterpyxt_command(
         "make-residual-map",
         "surface brightness relative to a smooth cluster",
-        "Residuals of the surface brightness from the best elliptical beta-model and from the average over\n"
+        "Residuals of the surface brightness from the best elliptical beta model and from the average over\n"
         "its ellipses: ratio, its error, and sigma. Needs only the bundle of crop-data, no fits.",
     ),
     shocks,

@@ -99,6 +99,7 @@ def _number(text: str) -> int:
         "range of kT in keV (default 0.1 40)",
         ("MIN", "MAX"),
         type=as_key("temperature_min_keV"),
+        default=(0.1, 40.0),
     ),
     option("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5"),
     option("--free-nH", action="store_true", help="fit nH, between 0 and 1"),
@@ -148,7 +149,7 @@ def fit_pha(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.spectra.templates import SourceModel
 
     for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):
-        if pair and not pair[0] < pair[1]:
+        if not pair[0] < pair[1]:
             raise ConfigError(f"--{name} is {pair[0]:g} to {pair[1]:g} keV, expected the lower value first")
     warn_of_column(arguments.nH, "--nH")
     model = SourceModel(arguments.redshift, arguments.nH, arguments.absorption, arguments.abundance_table)
@@ -164,7 +165,7 @@ def fit_pha(arguments: argparse.Namespace) -> None:
         abundance=arguments.abundance,
         abundance_bounds=(0.0, 5.0) if arguments.free_abundance else None,
         nH_bounds=(0.0, 1.0) if arguments.free_nH else None,
-        kT_bounds=tuple(arguments.kT) if arguments.kT else None,
+        kT_bounds=tuple(arguments.kT),
     )
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":

@@ -1,4 +1,4 @@
-"""Fit of a beta-model to the surface brightness of a cluster."""
+"""Fit of a beta model to the surface brightness of a cluster."""
 
 from dataclasses import dataclass
 
@@ -68,7 +68,9 @@ def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np
     return smooth
 
 
-def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = False) -> BetaModel:
+def fit_beta_model(
+    bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = False, otherwise: str = ""
+) -> BetaModel:
     """Fit centre, core, slope and peak to the counts by maximum Poisson likelihood (Cash 1979, ApJ 228, 939).
 
     Parameters
@@ -77,6 +79,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         Smoothed brightness in any unit; its peak is the first guess of the centre; NaN where unknown.
     elliptical
         True: fit the axis ratio and angle, too.
+    otherwise
+        What the message of an error says to do if there is no model.
 
     Raises
     ------
@@ -93,9 +97,10 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
     del exposure
     counts, background, weight, y, x = _cells(images, live, start_row, start_col)
     total = counts.sum() - background.sum()
+    otherwise = otherwise and f"; {otherwise}"
     if total < 100:
         raise EmptySelection(
-            f"{bundle.name}: {total:.0f} counts above the background: too few for a beta-model"
+            f"{bundle.name}: {total:.0f} counts above the background: too few for a beta model{otherwise}"
         )
 
     def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -115,7 +120,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         # np.log is vectorized, scipy's xlogy is not.
         return float(2.0 * np.sum(expected - counts * np.log(np.maximum(expected, 1e-300))))
 
-    best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
+    # The core is more than a pixel, also in an image of a few pixels.
+    best = np.array([start_row, start_col, np.log(max(0.05 * max(shape), 1.2)), 0.65, 0.0])
     steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])
     for extra in range(1 + elliptical):
         if extra:  # start from the best circular model
@@ -131,8 +137,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
             best = found.x
     if not np.isfinite(found.fun) or not 0.36 < best[3] < 2.9:
         raise EmptySelection(
-            f"{bundle.name}: no beta-model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
-            "emission does not fall outwards; use a constant depth"
+            f"{bundle.name}: no beta model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
+            f"emission does not fall outwards{otherwise}"
         )
     scale = model(best)[1] * np.exp(best[4])
     stretch = (float(best[5]), float(best[6])) if elliptical else (0.0, 0.0)

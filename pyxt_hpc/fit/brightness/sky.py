@@ -63,7 +63,7 @@ class SkyBrightness:
 def sky_brightness(bundle: Bundle) -> SkyBrightness:
     """Estimate the brightness from the merged image, without most of its noise.
 
-    The first estimate is the best elliptical beta-model, or the mean if no model fits. Then, for Gaussians
+    The first estimate is the best elliptical beta model, or the mean if no model fits. Then, for Gaussians
     from wide to narrow, the net counts are compared with the estimate, and significant deviations correct it:
     a relative deviation d with error e < |d|/2 changes it by d (1 - (2 e/d)^2), a shrinkage like that of
     James & Stein (1961). Therefore holes, gaps and pixels outside the field have the brightness of a smooth
@@ -129,14 +129,14 @@ def _correction(
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:
-    """The best beta-model in the coordinates of the padded images; None if no model fits."""
+    """The best beta model in the coordinates of the padded images; None if no model fits."""
     try:
         found = fit_beta_model(bundle, image_for_peak(bundle), elliptical=True)
     except EmptySelection as error:
         log.warning("%s; circles that are partly live are weighted by the smoothed image alone", error)
         return None
     log.info(
-        "brightness: beta-model, beta %.3f, core %.1f pixels, axis ratio %.2f, times the smoothed image",
+        "brightness: beta model, beta %.3f, core %.1f pixels, axis ratio %.2f, times the smoothed image",
         found.beta, found.core, found.axis_ratio,
     )  # fmt: skip
     return replace(found, row=found.row + MARGIN, col=found.col + MARGIN)

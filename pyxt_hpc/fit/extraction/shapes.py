@@ -48,7 +48,7 @@ class Shapes:
         if min(low_row, low_col) < -margin or end_row > ny + margin or end_col > nx + margin:
             raise ConfigError(
                 f"a region reaches more than {margin} pixels beyond the images, where the cluster's "
-                "brightness is not known: make the bins again with `pyxt-hpc create-bins`"
+                "brightness is not known: make the bins again with `pyxt-hpc create-bins -c CONFIG`"
             )
 
     @cached_property

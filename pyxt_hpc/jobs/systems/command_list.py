@@ -29,8 +29,8 @@ class CommandList(BatchSystem):
     def submit(self, script: Path, folder: Path) -> str:
         """Always raises LaunchError, since there is no batch system."""
         raise LaunchError(
-            f"{script} is written, but nothing is there to submit it to: run it with "
-            f"`{shlex.join(['parallel', '-a', str(script)])}` or by the scheduler of your choice"
+            f"{script} is written, but there is no batch system to submit it to: run it with "
+            f"`{shlex.join(['parallel', '-a', str(script)])}` or with a scheduler of your choice"
         )
 
     def cancel(self, job_id: str) -> bool:

@@ -50,5 +50,5 @@ class Pbs(BatchSystem):
                 f"{settings.stop_margin} s before the end: change time or stop_margin"
             )
         if settings.memory == "0":
-            found.append("memory = 0 (all of the node) is SLURM's; give PBS an amount, e.g. 64G")
+            found.append("memory = 0 (all of the node) is only for SLURM; give PBS an amount, e.g. 64G")
         return found

@@ -52,5 +52,7 @@ class Slurm(BatchSystem):
                 "change time or stop_margin"
             )
         if settings.requeue != "auto":
-            found.append(f"requeue = {settings.requeue} is PBS's: leave it out, a SLURM job keeps its id")
+            found.append(
+                f"requeue = {settings.requeue} is only for PBS: leave it out, since a SLURM job keeps its id"
+            )
         return found

@@ -78,7 +78,7 @@ class BatchSystem(ABC):
         cannot be reached now.
         """
         command = [*self.cancel_command, job_id]
-        done = run_program(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
+        done = run_program(command, None, f"run `{shlex.join(command)}` on a login node")
         output = _output(done)
         if re.search(self.gone, output, re.IGNORECASE):
             return False
@@ -88,7 +88,7 @@ class BatchSystem(ABC):
 
     def _refusal(self, command: Sequence[str], code: int, output: str) -> LaunchError:
         if code and re.search(self.busy, output, re.IGNORECASE):
-            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {output}")
+            return BatchSystemBusy(f"`{shlex.join(command)}` was not accepted, try again later: {output}")
         # The request may have had effect if there is no error, or a timeout.
         unsure = not code or re.search("timed? ?out", output, re.IGNORECASE)
         look = "; look in the queue for the job" if unsure else ""

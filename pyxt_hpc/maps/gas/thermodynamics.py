@@ -71,9 +71,10 @@ class Thermodynamics:
             raise ConfigError(
                 f"{config.path}: [maps] depth_model = beta needs a distance, but redshift is 0: use constant"
             )
-        model = fit_beta_model(regions.bundle, regions.brightness.value)
+        way_out = f"set [maps] depth_model = constant in {config.path}"
+        model = fit_beta_model(regions.bundle, regions.brightness.value, otherwise=way_out)
         depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
-        return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
+        return depth, f"depth of a beta model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
 
     @property
     def _abundance_is_free(self) -> bool:

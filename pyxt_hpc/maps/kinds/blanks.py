@@ -40,7 +40,7 @@ MEANINGS: dict[Blank, str] = {
 _IN_SHORT = {
     Blank.OUTSIDE: "outside of the field",
     Blank.HOLE: "hole: source cut out, or gap",
-    Blank.NO_REGION: "in no region, mostly for its S/N",
+    Blank.NO_REGION: "in no region (mostly low S/N)",
     Blank.NOT_FITTED: "not fitted yet",
     Blank.GIVEN_UP: "fit failed",
     Blank.QUARANTINED: "given up",

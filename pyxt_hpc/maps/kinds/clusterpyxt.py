@@ -46,7 +46,10 @@ def map_as_clusterpyxt(regions: FittedRegions) -> Iterator[MapProduct]:
     Raises ConfigError if regions are not circles.
     """
     if regions.labels is not None:
-        raise ConfigError("clusterpyxt_maps = true is for circles: bins have no such maps")
+        raise ConfigError(
+            f"{regions.config.path}: clusterpyxt_maps = true is for circles, but the regions are bins: "
+            "remove it, or set method = circles"
+        )
     bundle = regions.bundle
     density = np.sqrt(mean_flux(bundle.counts, bundle.exposure, regions.radius))
     temperature = np.nan_to_num(regions.paint(regions.rows["kT"]).astype(np.float64))

@@ -111,7 +111,7 @@ def _worked_out(node: ast.AST, maps: Mapping[str, NDArray]) -> Any:
                 for one, op, other in zip(values[:-1], ops, values[1:], strict=True)
             ]
             return np.logical_and.reduce(np.broadcast_arrays(*found))
-    raise _Unknown(f"{quoted(ast.unparse(node)[:40])} is not known here")
+    raise _Unknown(f"{quoted(ast.unparse(node)[:40])} is not allowed")
 
 
 def _finite(value: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.catalogue import GROUPS, check_available, map_names, named_maps
 from pyxt_hpc.maps.fitted import FittedRegions
@@ -38,8 +38,8 @@ def masked_maps(
         values = np.where(blank, np.float32(np.nan), product.values)
         if not np.isfinite(values).any():
             raise EmptySelection(
-                f"mask {quoted(expression.text)}: it is true, or cannot be told, wherever {product.name} has "
-                "a value: nothing is left to be mapped"
+                f"mask {quoted(expression.text)}: wherever {product.name} has a value, the mask is true or "
+                "has no value itself: nothing is left to be mapped; relax it"
             )
         of_regions = product.of_regions
         if of_regions is not None:
@@ -65,7 +65,7 @@ def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.boo
         If a name is neither that of a map nor of a flag, is that of a group of maps or of a frozen parameter,
         or the map has no value.
     """
-    flags = {flag.name for flag in FitFlag}
+    flags = {str(flag.name) for flag in FitFlag}
     maps: dict[str, NDArray] = {}
     single = {}
     for name in expression.names:
@@ -76,7 +76,7 @@ def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.boo
         elif name in GROUPS:
             raise ConfigError(f"mask {quoted(expression.text)}: {name} stands for several maps: name one")
         else:
-            single[name] = map_names([name])[0]
+            single[name] = _map_in_mask(name, expression, flags)
     check_available(regions, list(single.values()))
     made = {product.name: product.values for product in named_maps(regions, tuple(single.values()))}
     for name, real in single.items():
@@ -84,3 +84,13 @@ def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.boo
             raise ConfigError(f"mask {quoted(expression.text)}: the map {name} has no value anywhere")
         maps[name] = made[real]
     return expression.true(maps)
+
+
+def _map_in_mask(name: str, expression: Expression, flags: set[str]) -> str:
+    try:
+        return map_names([name])[0]
+    except ConfigError as error:
+        meant = suggestion(name.upper(), flags)
+        raise ConfigError(
+            f"mask {quoted(expression.text)}: {error}, and the flags {', '.join(sorted(flags))}{meant}"
+        ) from None

@@ -19,7 +19,7 @@ SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
 _HOW = {
     "block": "of each block's region",
     "interpolate": "interpolated between regions, weighted by the area that circles share",
-    "average": "error-weighted mean of all circles that hold the pixel, errors for overlapping circles",
+    "average": "error-weighted mean of all circles that contain the pixel; errors allow for their overlap",
 }
 
 
@@ -135,7 +135,7 @@ DIAGNOSTICS = {
             "exposure",
             "Exposure of the region",
             "s",
-            "sum over observations of live time x share of the region's brightness that they saw",
+            "sum over observations of live time x share of the region's brightness that each saw",
             lambda r: r["exposure"],
         ),
         _Diagnostic(
@@ -149,7 +149,7 @@ DIAGNOSTICS = {
             "flags",
             "Flags of the fit",
             "",
-            "bits by the keywords FLAG<bit>: 0 is a fit without remark, from bit 24 on there is no fit",
+            "bits, explained by the keywords FLAG<bit>; 0: a fit without remark, from bit 24 on: no fit",
             lambda r: r["flags"],
             integer=True,
         ),
@@ -207,8 +207,8 @@ def error_maps(
     unit = quantity.unit
     parts = (
         ("", title, unit, how, painted.value),
-        ("_error_plus", f"{title} error (+)", unit, "to the upper end of the 68% interval", painted.plus),
-        ("_error_minus", f"{title} error (-)", unit, "to the lower end of the 68% interval", painted.minus),
+        ("_error_plus", f"{title} error (+)", unit, "upper end of the 68% interval - value", painted.plus),
+        ("_error_minus", f"{title} error (-)", unit, "value - lower end of the 68% interval", painted.minus),
         ("_error", f"{title} error", unit, "half the 68% interval", painted.error),
         ("_fractional_error", f"Fractional error of {lower}", "", "half the 68% interval/value", fraction),
     )  # fmt: skip

@@ -97,10 +97,10 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
 
 
 def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
-    """Maps of the residuals from the best elliptical beta-model and from the average over ellipses.
+    """Maps of the residuals from the best elliptical beta model and from the average over ellipses.
 
-    The ellipses have the shape of the beta-model, but are centred on the brightness peak, since emission on
-    one side shifts the centre of the model. If no beta-model can be fitted, there is a warning, and only the
+    The ellipses have the shape of the beta model, but are centred on the brightness peak, since emission on
+    one side shifts the centre of the model. If no beta model can be fitted, there is a warning, and only the
     residual from the average over circles about the peak.
     """
     shape = image.bundle.mask.shape
@@ -114,10 +114,10 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
         log.warning("%s; there are only residuals from the average over circles about the peak", error)
     else:
         ellipses = replace(ellipses, stretch=model.stretch)
-        text = f"beta-model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {_described(model)}"
+        text = f"beta model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {_described(model)}"
         smooth_model = model.surface_brightness(shape).astype(np.float32)
         yield from _products(
-            image, residual(image, smooth_model), "beta", "beta-model", f"{text}; Gaussian of sigma {width}"
+            image, residual(image, smooth_model), "beta", "beta model", f"{text}; Gaussian of sigma {width}"
         )
         del smooth_model
     average = azimuthal_average(image, ellipses.radius(shape).astype(np.float32))
@@ -149,5 +149,5 @@ def _products(
         )  # fmt: skip
     yield map_product(
         image, f"residual_{name}_significance", f"Residual from the {title} in sigma", "",
-        found.sigma, f"(counts - expected)/error of the expected; {comment}", diverging=True,
+        found.sigma, f"(counts - expected counts)/error of the expected counts; {comment}", diverging=True,
     )  # fmt: skip

@@ -50,7 +50,7 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
     brightness : (ny, nx)
         Brightness; NaN where unknown.
     row, col
-        First guess of the centre, such as that of a beta-model [pixels].
+        First guess of the centre, such as that of a beta model [pixels].
     """
     y, x = np.nonzero(brightness > 0)
     step = max(len(y) // _MAX_PIXELS, 1)

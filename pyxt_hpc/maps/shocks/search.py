@@ -44,19 +44,19 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     Raises
     ------
     EmptySelection
-        If there is too little emission for a beta-model, which gives the centre.
+        If there is too little emission for a beta model, which gives the centre.
     ConfigError
         If the regions are bins.
     """
     measured = regions.parameter("kT")
     if regions.labels is not None:
         raise ConfigError(
-            "shocks are sought between the circles on both sides of every pixel, and the regions are bins: "
-            "set [binning] method = circles, and make and fit them"
+            "shocks are sought between the circles on both sides of every pixel, but the regions are bins: "
+            "set [binning] method = circles, make the circles and fit them"
         )
     kT = regions.paint_measured("block", measured, relative=True)
     brightness = regions.brightness
-    model = fit_beta_model(regions.bundle, brightness.value)
+    model = fit_beta_model(regions.bundle, brightness.value, otherwise="without one, shocks are not sought")
     distance = most_even_ellipse(brightness.value, model.row, model.col).radius(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
     smooth_kT = azimuthal_median(kT.value, distance)
@@ -78,15 +78,18 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
     x, error = jumps.temperature, jumps.temperature_error
     low, mach, high = (mach_of_temperature(np.exp(x + s * error)) for s in (-1, 0, 1))
     position_angle = (np.degrees(jumps.angle) - 90.0) % 360.0
-    how = f"opposite circles {LEVER:g} of their radii away, best of {N_ANGLES} directions by brightness"
+    how = f"between opposite circles {LEVER:g} radii away, best of {N_ANGLES} directions by brightness"
     with np.errstate(invalid="ignore"):
         on_edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
     curves = tuple(front.line for front in search.fronts)
     highest = float(np.nanmax(mach)) if np.isfinite(mach).any() else 2.0
 
-    def product(name: str, title: str, unit: str, values: np.ndarray, comment: str, **how: Any) -> MapProduct:
+    def product(
+        name: str, title: str, unit: str, values: np.ndarray, comment: str, note: str = "", **how: Any
+    ) -> MapProduct:
+        note = "\n".join(filter(None, (note, "cyan lines: candidate shock fronts" if curves else "")))
         return map_product(
-            regions, name, title, unit, values.astype(np.float32), comment, curves=curves, **how
+            regions, name, title, unit, values.astype(np.float32), comment, curves=curves, note=note, **how
         )
 
     yield from write_maps(
@@ -116,17 +119,17 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
                 "deg",
                 position_angle,
                 "position angle of the bright side, from north (0) through east (90); pictures show it where "
-                f"the density jumps by {DENSITY_SIGMA:g} sigma and {DENSITY_JUMP:g}-fold",
+                f"the density jump exceeds {DENSITY_SIGMA:g} sigma and a factor of {DENSITY_JUMP:g}",
                 period=360.0,
                 shown=on_edge,
-                note=f"{CONVENTION}; where the density jumps {DENSITY_JUMP:g}-fold",
+                note=f"{CONVENTION}; where the density jump is significant",
             ),
             product(
                 "density_jump",
                 "Density jump",
                 "",
                 np.exp(jumps.density),
-                "over the median along ellipses; ratio",
+                "ratio across the edge, over that of the medians along ellipses",
                 marks=(DENSITY_JUMP,),
             ),
         ),

@@ -14,7 +14,7 @@ from pyxt_hpc.maps.product import MapProduct
 MAX_CLASSES = 10
 """Number of the most frequent integers that have a class each; all others share one more class."""
 
-_MAX_LABEL = 38
+_MAX_LABEL = 30
 """Longest label [characters] of a legend in two columns."""
 
 _NO_REMARK = "#e4efe6"
@@ -70,9 +70,14 @@ class Classes:
         return cls(levels, tuple(colours), tuple(labels), tuple(shares))
 
     @property
+    def longest(self) -> int:
+        """Length of the longest label [characters]."""
+        return max(map(len, self.labels))
+
+    @property
     def columns(self) -> int:
-        """Number of columns of a legend that is not wider than the picture."""
-        return 2 if max(map(len, self.labels)) <= _MAX_LABEL else 1
+        """Number of columns of the legend: two if the labels are short."""
+        return 2 if self.longest <= _MAX_LABEL else 1
 
     def positions(self, values: NDArray) -> NDArray[np.float64]:
         """Index of the class of every value; NaN where a value is NaN."""

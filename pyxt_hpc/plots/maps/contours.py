@@ -36,16 +36,17 @@ def contour_levels(image: NDArray) -> NDArray[np.float64]:
     return np.asarray(low * factor ** np.arange(min(n, MAX_LEVELS)), np.float64)
 
 
-def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, float, float, float]) -> None:
+def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, float, float, float]) -> str:
     """Draw the contours of an image whose values are `step` pixels apart, at levels for the part in view.
 
-    ``view`` is left, right, bottom, top [pixels].
+    ``view`` is left, right, bottom, top [pixels]. Returns a text about the contours for the picture, which is
+    empty if there are none.
     """
     y, x = (np.arange(n) * step for n in image.shape)
     columns, rows = (x >= view[0]) & (x <= view[1]), (y >= view[2]) & (y <= view[3])
     seen = image[np.ix_(rows, columns)]
     if min(seen.shape) < 2 or not len(levels := contour_levels(seen)):
-        return
+        return ""
     # Light lines with a dark rim are visible on every colour.
     lines = axes.contour(
         x[columns],
@@ -56,3 +57,6 @@ def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, floa
         linewidths=0.6,
     )
     lines.set_path_effects([withStroke(linewidth=1.3, foreground="0.25")])
+    if len(levels) == 1:
+        return "contour: smoothed X-ray surface brightness"
+    return f"contours: smoothed X-ray surface brightness, a factor of {levels[1] / levels[0]:g} apart"

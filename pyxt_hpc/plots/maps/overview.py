@@ -6,6 +6,7 @@ from pathlib import Path
 from astropy.wcs import WCS
 from matplotlib.figure import Figure
 
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.figures import save
@@ -55,7 +56,7 @@ class Overview:
         names = [name if name in self.pictures else _INSTEAD.get(name, name) for name in PANELS]
         chosen = [self.pictures[name] for name in names if name in self.pictures]
         n_rows = -(-len(chosen) // _COLUMNS)
-        head, foot = 0.7, 0.5  # the foot is for the legend of the flags
+        head, foot = 0.85, 0.5  # the foot is for the legend of the flags
         width, height = _COLUMNS * _PANEL, n_rows * _ROW + head + foot
         figure = Figure(figsize=(width, height), dpi=dpi)
         for i, picture in enumerate(chosen):
@@ -66,12 +67,13 @@ class Overview:
             axes.set_yticks([])
             draw_picture_on(axes, picture, scene, small=True)
         figure.text(0.12 / width, 1 - 0.12 / height, scene.name, fontsize=16, weight="bold", va="top")
-        figure.text(0.12 / width, 1 - 0.45 / height, _facts(regions), fontsize=9, va="top")
+        figure.text(0.12 / width, 1 - 0.45 / height, _facts(regions, scene), fontsize=9, va="top")
         save(figure, path)
         figure.clear()
 
 
-def _facts(regions: FittedRegions) -> str:
+def _facts(regions: FittedRegions, scene: Scene) -> str:
+    """Two lines about the fits and the pictures."""
     bundle = regions.bundle
     abundance = (
         f"abundance {bundle.abundance:g} solar"
@@ -79,13 +81,14 @@ def _facts(regions: FittedRegions) -> str:
         else "abundance fitted"
     )
     nH = (
-        rf"$n_\mathrm{{H}}$ = {bundle.nH:g}$\times$10$^{{22}}$ cm$^{{-2}}$"
+        rf"nH {bundle.nH:g}$\times$10$^{{22}}$ cm$^{{-2}}$"
         if regions.settings["nH_bounds"] is None
-        else r"$n_\mathrm{H}$ fitted"
+        else "nH fitted"
     )
     obsids = ", ".join(bundle.obsids[:6]) + (", ..." if len(bundle.obsids) > 6 else "")
+    contours = "" if scene.contours is None else "; contours: smoothed X-ray surface brightness"
     return (
         f"z = {bundle.redshift:g}, {nH}, {abundance}, {bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
-        f"; ObsIDs {obsids}; S/N {regions.config.signal_to_noise:g}; "
-        f"{len(regions.rows)} of {regions.total} regions fitted; errors are of 68% intervals"
+        f"; ObsID {obsids}\nS/N {regions.config.signal_to_noise:g}; {len(regions.rows)} of "
+        f"{several(regions.total, 'region')} fitted; errors are half the 68% interval{contours}"
     )

@@ -31,13 +31,25 @@ MIN_VIEW = 30
 """Smallest field [pixels]; a smaller one has no room for coordinates."""
 
 SIZE = (7.2, 6.0)
-"""Width and height of a picture without legend [inch]."""
+"""Width and height of a picture without legend and notes [inch]."""
+
+_LEFT, _BOTTOM, _WIDTH, _HEIGHT = 0.9, 0.54, 4.9, 5.1
+"""Left and lower edge, width and height of its axes [inch]."""
+
+_WITHOUT_BAR = 6.0
+"""Width of a picture with a legend, and without a colour bar [inch]."""
+
+_LEGEND_EDGE, _LETTER = 0.9, 0.075
+"""Width of a row of a legend without its label, and mean width of a letter of the label [inch]."""
 
 NO_VALUE = "0.85"
 """Colour where a map is blank."""
 
 _LEGEND_ROW, _SMALL_LEGEND = 0.2, 4
-"""Height of a row of a legend [inch], and number of rows in the legend of a small picture."""
+"""Height of a row of a legend [inch], and number of classes in the legend of a small picture."""
+
+_NOTE_ROW = 0.17
+"""Height of a line of notes below the title [inch]."""
 
 PICTURE_CELLS = 600
 """Number of dots across a picture; in larger fields, a dot is a square of pixels."""
@@ -103,6 +115,8 @@ class Picture:
         Ends of the scale that values exceed: matplotlib's ``extend`` of a colour bar.
     period, marks, curves, note
         As in `MapProduct`.
+    blank
+        Meaning of the pixels without a colour, for the legend of a map of few integers.
     """
 
     values: NDArray
@@ -118,6 +132,7 @@ class Picture:
     marks: tuple[float, ...] = ()
     curves: tuple[NDArray, ...] = ()
     note: str = ""
+    blank: str = ""
 
     @classmethod
     def of(
@@ -186,7 +201,16 @@ class Picture:
             marks=product.marks,
             curves=product.curves,
             note=product.note,
+            blank=_meaning_of_blank(product) if product.integer else "",
         )
+
+
+def _meaning_of_blank(product: MapProduct) -> str:
+    """Meaning of the values that a picture of integers does not show; ``no value`` if there are none."""
+    if product.shown is None or product.meanings is None:
+        return "no value"
+    hidden = np.unique(product.values[~product.shown])
+    return " or ".join(product.meanings[int(value)] for value in hidden[np.isfinite(hidden)]) or "no value"
 
 
 def _closer(
@@ -234,19 +258,30 @@ def block_means(values: NDArray, step: int, integer: bool) -> NDArray:
         return np.where(2 * number >= step**2, total / number, np.float32(np.nan))
 
 
+def frame_of(picture: Picture, scene: Scene) -> tuple[tuple[float, float], tuple[float, float, float, float]]:
+    """Width and height of the figure of a picture [inch], and the place of its axes on the figure.
+
+    The place is fixed, since an automatic layout of matplotlib would draw everything twice.
+    """
+    width, height = SIZE
+    legend = 0.0
+    if classes := picture.classes:
+        legend = _LEGEND_ROW * -(-(len(classes.labels) + 1) // classes.columns)
+        width = max(_WITHOUT_BAR, _LEGEND_EDGE + _LETTER * classes.longest)
+    height += legend + _NOTE_ROW * (len(picture.note.splitlines()) + (scene.contours is not None))
+    box = (_LEFT / width, (_BOTTOM + legend) / height, _WIDTH / width, _HEIGHT / height)
+    return (width, height), box
+
+
 def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL.dpi) -> None:
     """Write the picture of one map with sky axes, a colour bar with its unit, contours and a scale bar.
 
     The file name decides the format: PNG, or PDF or SVG with editable text.
     """
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
-    legend = (
-        _LEGEND_ROW * -(-len(picture.classes.labels) // picture.classes.columns) if picture.classes else 0.0
-    )
-    width, height = SIZE[0], SIZE[1] + legend
-    figure = Figure(figsize=(width, height), dpi=dpi)
-    # Fixed axes: an automatic layout of matplotlib would draw everything twice.
-    axes = figure.add_axes((0.125, (0.54 + legend) / height, 0.68, 5.1 / height), projection=wcs)
+    size, box = frame_of(picture, scene)
+    figure = Figure(figsize=size, dpi=dpi)
+    axes = figure.add_axes(box, projection=wcs)
     with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "pyxt_hpc"}):
         draw_picture_on(axes, picture, scene)
         save(figure, path)
@@ -266,6 +301,7 @@ def draw_picture_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = 
         scale: Normalize = Normalize(-0.5, len(classes.colours) - 0.5)
     else:
         values, colours, scale = picture.values, mpl.colormaps[picture.colours], picture.scale
+    axes.set_facecolor(NO_VALUE)
     image = axes.imshow(
         np.ma.masked_invalid(values),
         origin="lower",
@@ -274,17 +310,18 @@ def draw_picture_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = 
         interpolation="nearest",
         extent=picture.extent,
     )
-    _title(axes, picture, scene.name, small=small)
     if hasattr(axes, "coords"):
         axes.set_xlabel("Right ascension (ICRS)")
         axes.set_ylabel("Declination (ICRS)")
         axes.coords[0].set_ticklabel(exclude_overlapping=True)
     if classes:
-        _legend(axes, classes, small=small)
+        _legend(axes, classes, "" if np.isfinite(values).all() else picture.blank, small=small)
     else:
         _colour_bar(axes, image, picture, small=small)
+    about_contours = ""
     if scene.contours is not None:
-        draw_contours(axes, scene.contours, scene.contour_step, picture.view)
+        about_contours = draw_contours(axes, scene.contours, scene.contour_step, picture.view)
+    _title(axes, picture, scene.name, about_contours, small=small)
     for curve in picture.curves:
         axes.plot(
             curve[:, 1],
@@ -299,26 +336,29 @@ def draw_picture_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = 
     _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec, small=small)
 
 
-def _title(axes: Any, picture: Picture, name: str, *, small: bool) -> None:
+def _title(axes: Any, picture: Picture, name: str, about_contours: str, *, small: bool) -> None:
     if small:
         axes.set_title(picture.label, pad=4, fontsize=9)
         return
-    if picture.note:
+    notes = [line for line in (*picture.note.splitlines(), about_contours) if line]
+    if notes:
         axes.annotate(
-            picture.note, (0.5, 1.0), (0, 5), "axes fraction", "offset points", ha="center", va="bottom",
+            "\n".join(notes), (0.5, 1.0), (0, 5), "axes fraction", "offset points", ha="center", va="bottom",
             fontsize="small",
         )  # fmt: skip
-    axes.set_title(f"{name}: {picture.title}" if name else picture.title, pad=18 if picture.note else 6)
+    pad = 6 + 72 * _NOTE_ROW * len(notes)
+    axes.set_title(f"{name}: {picture.title}" if name else picture.title, pad=pad)
 
 
-def _legend(axes: Any, classes: Classes, *, small: bool) -> None:
+def _legend(axes: Any, classes: Classes, blank: str, *, small: bool) -> None:
     chosen = list(range(len(classes.labels)))
     if small:  # only the most frequent classes
         chosen = sorted(sorted(chosen, key=lambda i: -classes.shares[i])[:_SMALL_LEGEND])
+    entries = [(classes.colours[i], classes.labels[i]) for i in chosen]
+    if blank:
+        entries.append((NO_VALUE, blank))
     axes.legend(
-        handles=[
-            Patch(facecolor=classes.colours[i], edgecolor="0.25", label=classes.labels[i]) for i in chosen
-        ],
+        handles=[Patch(facecolor=colour, edgecolor="0.25", label=label) for colour, label in entries],
         loc="upper left",
         bbox_to_anchor=(-0.02, -0.02) if small else (-0.1, -0.12),
         ncols=1 if small else classes.columns,

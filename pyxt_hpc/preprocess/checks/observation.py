@@ -89,7 +89,7 @@ def _check_obsid(events: EventList, obsid: str) -> None:
             "own folder, or correct observation_ids"
         )
     raise DamagedFile(
-        f"{events.path}: OBS_ID is {shown(said)}, expected {obsid}: a file merged of several observations "
+        f"{events.path}: OBS_ID is {shown(said)}, expected {obsid}: a file merged from several observations "
         f"has no one pointing, exposure and roll; {_SPLIT}"
     )
 

@@ -59,8 +59,8 @@ def _particles(
     """Compare the quiet 9.5-12 keV rates of events and blank sky; this rate changes slowly."""
     assert events.time is not None
     high, blank = events.in_band(PARTICLE_BAND_EV), int(np.sum(background.in_band(PARTICLE_BAND_EV)))
-    live, blank_live = exposure_s(events.header), exposure_s(background.header)
-    if not (live and blank_live and blank and high.any()):
+    live, blank_live = (exposure_s(one.header) or 0.0 for one in (events, background))
+    if not (live > 0 and blank_live > 0 and blank and high.any()):
         return
     together = gti_arithmetic.union(list(gti.values()))
     rate = quiet_rate(events.time[high], together) * gti_arithmetic.ontime(together) / live

@@ -15,6 +15,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted, StoreInUse
 from pyxt_hpc.files.lock import WriterLock, current_owner
+from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
 from pyxt_hpc.parallel.master.driver import run_chunks
@@ -184,8 +185,8 @@ class MassProblem:
         EmptySelection
             If there are too few annuli.
         """
-        if unknown := set(options.ways) - set(WAYS):
-            raise ConfigError(f"way {sorted(unknown)[0]!r} of a mass is unknown; choose {' or '.join(WAYS)}")
+        if unknown := [way for way in options.ways or [""] if way not in WAYS]:
+            raise ConfigError(f"way {quoted(unknown[0])} of a mass is unknown; choose {' or '.join(WAYS)}")
         used = annuli.of(annuli.has_norm)
         if used.has_kT.sum() < MIN_ANNULI:
             raise EmptySelection(

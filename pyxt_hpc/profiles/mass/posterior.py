@@ -268,8 +268,8 @@ def _at_overdensity(
     reached = np.isfinite(at)
     if reached.mean() < 1.0 - _MAX_UNREACHED:
         note = (
-            f"{1.0 - reached.mean():.0%} of the samples do not reach it between {radius[0]:.0f} and "
-            f"{radius[-1]:.0f} kpc"
+            f"{1.0 - reached.mean():.0%} of the samples do not reach this overdensity between "
+            f"{radius[0]:.0f} and {radius[-1]:.0f} kpc"
         )
         return OverdensityMass(overdensity, NONE, NONE, NONE, NONE, False, note)
     at, gas = at[reached], gas[reached]

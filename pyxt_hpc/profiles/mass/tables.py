@@ -27,7 +27,7 @@ _ENDS = ("", "_lo", "_hi")
 
 _PROFILES = {
     "n_e": ("cm-3", "electron density"),
-    "kT": ("keV", "temperature at this radius in space"),
+    "kT": ("keV", "3D temperature at this radius"),
     "mass": ("solMass", "total mass within this radius, in hydrostatic equilibrium"),
     "gas_mass": ("solMass", "gas mass within this radius"),
     "gas_fraction": ("", "gas mass over total mass within this radius"),
@@ -130,9 +130,9 @@ def overdensity_table(mass: ClusterMass, meta: dict[str, Any]) -> Table:
     )
     for name, unit, meaning in (
         ("radius", "kpc", "radius of the sphere"),
-        ("mass", "solMass", "total mass within"),
-        ("gas_mass", "solMass", "gas mass within"),
-        ("gas_fraction", "", "gas mass over total mass"),
+        ("mass", "solMass", "total mass within this radius"),
+        ("gas_mass", "solMass", "gas mass within this radius"),
+        ("gas_fraction", "", "gas mass over total mass within this radius"),
     ):
         intervals = [getattr(sphere, name) for _, sphere in rows]
         _add(table, name, unit, meaning, intervals)

@@ -22,6 +22,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.config.parsers import PSF
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.text import resolved, user_path
+from pyxt_hpc.files.writing import with_gz
 from pyxt_hpc.layout import Layout
 
 
@@ -62,7 +63,7 @@ class LabelBins:
 
 def bin_file(config: ClusterConfig) -> Path:
     """Path of the file of the method ``file``, which may be relative to the configuration."""
-    return resolved(config.path).parent / user_path(config.bin_file)
+    return with_gz(resolved(config.path).parent / user_path(config.bin_file))
 
 
 def bin_inputs(config: ClusterConfig) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Spectra: every place where OGIP allows a number is read; what cannot be fitted is refused in one line."""
+"""Spectra: numbers are read wherever OGIP allows them; what cannot be fitted is refused in one line."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ HEADER = {"EXPOSURE": 200.0, "BACKSCAL": 0.25, "AREASCAL": 0.5, "DETCHANS": N}
 def write(
     path: Path, header: dict | None = None, *, columns: dict | None = None, drop: tuple[str, ...] = ()
 ) -> Path:
-    """A spectrum with other keywords and columns, or without some."""
+    """Write a spectrum with other keywords and columns, or without some."""
     table = {"CHANNEL": np.arange(1, N + 1), "COUNTS": COUNTS} | (columns or {})
     formats = {"i": "J", "f": "D"}
     hdu = fits.BinTableHDU.from_columns(

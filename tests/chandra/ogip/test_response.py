@@ -1,4 +1,4 @@
-"""Responses: what is written is read again, whatever OGIP variant, and folds as arithmetic and Sherpa say."""
+"""Responses of all OGIP variants are read, written, and folded like Sherpa and a matrix product."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -56,7 +56,7 @@ def ogip_file(
     extension: str = "MATRIX",
     channel: np.ndarray | None = None,
 ) -> Path:
-    """An RMF as other programs write them; F_CHAN counts from `offset`."""
+    """An RMF as other programs write it; F_CHAN counts from `offset`."""
     if layout == "scalar":
         rows = [row[:1] or [(0, [])] for row in GROUPS]
         n_group = [len(row) for row in GROUPS]
@@ -140,8 +140,8 @@ def test_fold_is_the_matrix_product():
 
 @pytest.mark.parametrize("first_number", [0, 1])
 def test_written_response_is_read_again(tmp_path, first_number):
-    write_arf(tmp_path / "a.arf", small_arf(), header={"TELESCOP": "CHANDRA"})
-    write_rmf(tmp_path / "a.rmf", small_rmf(first_number), header={"TELESCOP": "CHANDRA"})
+    write_arf(tmp_path / "a.arf", small_arf(), header={"OBJECT": "A1"})
+    write_rmf(tmp_path / "a.rmf", small_rmf(first_number), header={"OBJECT": "A1"})
     for written, read in (
         (small_arf(), read_arf(tmp_path / "a.arf")),
         (small_rmf(first_number), read_rmf(tmp_path / "a.rmf")),
@@ -152,7 +152,11 @@ def test_written_response_is_read_again(tmp_path, first_number):
                 continue
             np.testing.assert_allclose(getattr(read, field.name), getattr(written, field.name), rtol=1e-7)
     np.testing.assert_array_equal(read_rmf(tmp_path / "a.rmf").sparse.toarray(), DENSE)
-    assert fits.getval(tmp_path / "a.rmf", "TELESCOP", "MATRIX") == "CHANDRA"
+    for name, extension in (("a.arf", "SPECRESP"), ("a.rmf", "MATRIX"), ("a.rmf", "EBOUNDS")):
+        header = fits.getheader(tmp_path / name, extension)
+        mandatory = {"TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "FILTER": "NONE", "HDUCLASS": "OGIP"}
+        assert {key: header.get(key) for key in mandatory} == mandatory
+        assert header["OBJECT"] == "A1"
     assert fits.getval(tmp_path / "a.rmf", "TLMIN4", "MATRIX") == first_number
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 

@@ -1,4 +1,4 @@
-"""What CIAO's responses tell of chip and place is found, and nothing is made of what they do not tell."""
+"""Chip and position are found in the headers of CIAO's responses, and not guessed if they are absent."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What goes to CIAO is the same set of points, in another observation's sky pixels."""
+"""Regions for CIAO contain the same points, in the sky pixels of another observation."""
 
 import numpy as np
 import pytest

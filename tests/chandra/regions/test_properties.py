@@ -1,4 +1,4 @@
-"""Any text is a region file or is refused in one line; shapes are what the regions package takes them for."""
+"""Any text is read or refused in one line; shapes contain the same points as in the package regions."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -83,7 +83,7 @@ def without_lines(region: RegionFile) -> tuple[object, ...]:
 
 
 def written(region: RegionFile) -> str:
-    """A region file with these shapes, one a line."""
+    """A region file with these shapes, one on a line."""
     lines = []
     for term in region.terms:
         lines += [line(term[0]), *(line(s, "*!" if s.negated else "*") for s in term[1:])]

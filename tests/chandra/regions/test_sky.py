@@ -193,7 +193,7 @@ def test_image_coordinates_with_their_image() -> None:
     ra, dec = image.all_pix2world([11.0, 15.9, 16.1], [1.0, 1.0, 1.0], 1)
     np.testing.assert_array_equal(contains(region, ra, dec, {"merged.img": image}), [True, True, False])
     with pytest.raises(
-        RegionSyntaxError, match=r"line 3: image .* it says merged\.img; .* '# Filename: other"
+        RegionSyntaxError, match=r"line 3: image .* merged\.img is not known; .* '# Filename: other"
     ):
         contains(region, ra, dec, {"physical": image, "other.img": image})
 

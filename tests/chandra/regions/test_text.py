@@ -49,8 +49,8 @@ WRONG = {
     "<html>": "expected a shape",
     "circle(1,2,3)**circle(1,2,3)": "operator",
     "field(3)": "field has 1",
-    "global color=green include=0": "include=0 is not read; write -",
-    "circle(1,2,3) # color=red include=0": "include=0 is not read; write -",
+    "global color=green include=0": "include=0 is not supported; write -",
+    "circle(1,2,3) # color=red include=0": "include=0 is not supported; write -",
 }
 
 

@@ -1,4 +1,4 @@
-"""Share of the exposure against brute force with the simulator's own chips and dither."""
+"""The share of the exposure agrees with brute force with the simulator's own chips and dither."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def grid_at(ra: float, dec: float, n: int) -> SkyGrid:
 
 
 def brute_force(plan: ObservationPlan, grid: SkyGrid, gti: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Share of n random places and times in each pixel that are on a chip."""
+    """For each pixel, the share of n random positions and times that are on a chip."""
     rng = np.random.default_rng(seed)
     row, col = (np.repeat(v.ravel(), n) for v in np.indices(grid.shape))
     x, y = np.stack([col, row]) + 0.5 + rng.random((2, len(row)))
@@ -80,7 +80,7 @@ def test_measured_geometry_serves_as_well_as_the_true_one(dithered: EventList, p
 
 
 def acis_s(n_time: int = 1) -> FieldGeometry:
-    """Six chips in a row, gaps of 18 pixels, roll of 33 degrees; without dither if there is one time."""
+    """Six chips in a row with gaps of 18 pixels, at a roll of 33 degrees; one time means no dither."""
     turn = np.radians(33.0)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     to_sky = np.empty((6, 2, 3))

@@ -17,7 +17,7 @@ def frame() -> WCS:
 
 
 def two_chips() -> dict[int, list[np.ndarray]]:
-    """Two chips of 100 x 60 sky pixels that share the edge x = 4100, and one far corner cut off."""
+    """Two chips of 100 x 60 sky pixels with the common edge x = 4100; one outer corner is cut off."""
     left = [(4000, 4050), (4100, 4050), (4100, 4110), (4000, 4110)]
     right = [(4100, 4050), (4200, 4050), (4200, 4100), (4190, 4110), (4100, 4110)]
     return {

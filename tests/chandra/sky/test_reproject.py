@@ -1,4 +1,4 @@
-"""Events and blank-sky events end where their positions say."""
+"""Events and blank-sky events are at the right positions after the reprojection."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,7 @@ def tiles(events: EventList, ccd: int, size: float = 16.0) -> np.ndarray:
 
 
 def chi2_sigma(first: EventList, second: EventList) -> float:
-    """How many sigma the chi^2 of two Poisson images, tile by tile and CCD by CCD, is off its mean."""
+    """Deviation [sigma] of the chi^2 of two Poisson images from its mean, by tiles and CCDs."""
     a, b = (np.stack([tiles(events, ccd) for ccd in CHIPS]) for events in (first, second))
     used = a + b >= 2
     chi2 = np.sum((a - b)[used] ** 2 / (a + b)[used])

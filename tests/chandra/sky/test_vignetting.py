@@ -1,4 +1,4 @@
-"""Vignetting: the ray trace that it is made from, its smoothness, its limits, its shapes."""
+"""Vignetting: its source, the ray trace; its smoothness, limits and shapes."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_follows_the_ray_trace_within_its_errors():
 
 
 def test_is_flat_on_the_axis_and_has_no_corner():
-    """A cusp on the axis or a corner at a node shows as a jump of the slope."""
+    """A cusp on the axis, or a corner at a node, would be a jump of the slope."""
     theta, step = np.linspace(0.0, 24.9, 250), 1e-4
     for energy in (0.7, 1.49, 3.0, 6.4, 8.0):
         rising, falling = (
@@ -53,7 +53,7 @@ def test_is_flat_on_the_axis_and_has_no_corner():
 
 
 def test_stays_between_the_energies_of_the_ray_trace():
-    """Nothing is known between them, so nothing may stick out."""
+    """Values at energies between those of the ray trace lie between its values."""
     nodes, theta = np.array([6.4, 7.5, 8.6]), np.arange(0.0, 20.0, 2.0)
     known = vignetting(nodes, theta)
     for i in range(2):
@@ -72,7 +72,7 @@ def test_holds_the_last_value_beyond_the_table():
 
 
 def test_energies_of_the_bundle_are_enough():
-    """Between those that stage 4 keeps, area maps are linear."""
+    """Area maps are linear between the energies that stage 4 stores."""
     kept = np.array([0.7, *_VIGNETTING_KEV, 8.0])
     energy, theta = np.linspace(0.7, 8.0, 74), np.linspace(0.0, 14.0, 29)
     true, at_kept = vignetting(energy, theta), vignetting(kept, theta)
@@ -89,7 +89,7 @@ def test_the_table_is_what_its_maker_makes(tmp_path):
 
 
 def test_the_maker_finds_a_known_curve():
-    """Rays drawn from a curve, with a common error of each energy: it comes back within the errors stated."""
+    """Rays of a known curve, with a common error at each energy, give the curve within the stated errors."""
     _, angle, _, error = read_ray_trace(RAY_TRACE_PATH)
     curve = 1.0 / (1.0 + (angle / 14.0) ** 2)
     nodes = 1.0 / (1.0 + (np.arange(26.0) / 14.0) ** 2)

@@ -1,4 +1,4 @@
-"""Intervals and light curves come back as they were, and files that cannot be meant are refused."""
+"""Intervals and light curves are read as they were written; invalid files are refused."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ GTI = np.array([[365e6 + 0.123456, 365e6 + 1000.5], [365e6 + 2000.0, 365e6 + 250
 
 @pytest.fixture
 def header() -> fits.Header:
-    """Of an events table."""
+    """Header of a table of events."""
     made = fits.Header()
     made["TELESCOP"], made["OBS_ID"], made["TIMESYS"] = "CHANDRA", "4001", "TT"
     made["MJDREF"], made["TIMEZERO"], made["DTCOR"] = 50814.0, 0.0, 0.98
@@ -75,7 +75,7 @@ def test_foreign_intervals_are_put_in_order(tmp_path: Path) -> None:
     [
         ([table([], [])], "has no interval"),
         ([table([0.0, 9.0], [5.0, 8.0])], r"interval 2 ends before it begins \(START 9.000, STOP 8.000\)"),
-        ([table([0.0], [np.nan])], "no times"),
+        ([table([0.0], [np.nan])], "values that are not times"),
         ([table([4.0], [4.0])], "all intervals are empty"),
         ([table([0.0], [1.0], MJDREFI=51910, MJDREFF=7.4287e-4)], "from MJD 51910, expected 50814"),
         ([table([0.0], [1.0], "GTI7"), table([0.0], [1.0], "GTI6")], "2 tables with START, STOP"),
@@ -83,7 +83,7 @@ def test_foreign_intervals_are_put_in_order(tmp_path: Path) -> None:
         ([fits.BinTableHDU.from_columns([fits.Column(name="START", format="D", array=[1.0])])], "no table w"),
         ([fits.BinTableHDU.from_columns(
             [fits.Column(name="START", format="2D", array=[[1.0, 2]]),
-             fits.Column(name="STOP", format="2D", array=[[1.0, 2]])])], "one number a row"),
+             fits.Column(name="STOP", format="2D", array=[[1.0, 2]])])], "one number per row"),
     ],
 )  # fmt: skip
 def test_useless_interval_files_are_refused(tables: list, message: str, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_files_that_are_not_fits_or_not_there(tmp_path: Path, header: fits.Heade
 
 @pytest.fixture
 def curve() -> LightCurve:
-    """Three bins, of which one is dead and one half alive."""
+    """Three bins: one without live time, one with half of it."""
     edges = 365e6 + 259.28 * np.arange(4)
     return LightCurve(edges, np.array([100, 0, 49]), np.array([259.28, 0.0, 129.64]))
 

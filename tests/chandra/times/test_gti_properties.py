@@ -1,4 +1,4 @@
-"""Arithmetic of good times, for any sets of intervals, against counting on a fine clock."""
+"""Arithmetic of good times agrees with counts on a fine clock, for any sets of intervals."""
 
 from itertools import pairwise
 
@@ -20,13 +20,13 @@ intervals = st.lists(st.tuples(edge, edge), max_size=8).map(
 
 
 def on_clock(rows: np.ndarray) -> np.ndarray:
-    """Which ticks lie in any of the intervals, as given; those without an end do not count."""
+    """Ticks in any of the intervals, as given; intervals without an end do not count."""
     rows = rows[np.isfinite(rows).all(axis=1)]
     return ((rows[:, :1] <= CLOCK) & (rows[:, 1:] > CLOCK)).any(axis=0)
 
 
 def complement(good: np.ndarray) -> np.ndarray:
-    """The rest of the clock's time, of sorted disjoint intervals."""
+    """The clock's time outside of sorted, disjoint intervals."""
     return np.concatenate([[0.0], good.ravel(), [float(END)]]).reshape(-1, 2)
 
 

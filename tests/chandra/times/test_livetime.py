@@ -1,4 +1,4 @@
-"""The live time of each chip is that of its own good time, whatever the type of the header's numbers."""
+"""The live time of each chip comes from its own good time, whatever the type of the header's numbers."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,9 @@ def test_live_share(cards: dict, share: float) -> None:
 
 @pytest.mark.parametrize("cards", [{}, {"EXPOSURE": 120.0}, {"DTCOR": -1.0, "LIVETIME": 2.0, "ONTIME": 1.0}])
 def test_a_share_that_cannot_be(cards: dict) -> None:
-    with pytest.raises(DamagedFile, match=r"a\.fits: the live share .* is not known: DTCOR is .* 100\.0 s"):
+    with pytest.raises(
+        DamagedFile, match=r"a\.fits: the live fraction .* is not known: DTCOR is .* 100\.0 s"
+    ):
         live_share(fits.Header(cards), GTI, "a.fits")
 
 

@@ -52,7 +52,7 @@ def test_choices_of_clusterpyxt(
 
 
 def at_a_terminal(folder: Path, answers: list[str], *options: str) -> tuple[int, str]:
-    """Run the command at a pseudo-terminal, give an answer to every question; exit code and screen."""
+    """Run the command at a pseudo-terminal with an answer to every question; returns exit code and screen."""
     master, slave = pty.openpty()
     command = [sys.executable, "-P", "-m", "pyxt_hpc", "init-cluster", "A115", *options]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, close_fds=True)

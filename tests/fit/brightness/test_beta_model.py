@@ -1,4 +1,4 @@
-"""The fitted beta-model is the one that the counts were drawn from."""
+"""The fitted beta model is the one that the counts were drawn from."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,20 @@ def test_parameters_are_found(fitted) -> None:
 def test_no_cluster_is_an_error(fitted) -> None:
     counts = np.random.default_rng(7).poisson(0.2, SHAPE)
     regions = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=0.2)
-    with pytest.raises(EmptySelection, match="beta-model"):
-        fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius).value)
+    smooth = smooth_brightness(regions.bundle, regions.radius).value
+    with pytest.raises(EmptySelection, match="beta model") as caught:
+        fit_beta_model(regions.bundle, smooth)
+    assert "depth" not in str(caught.value)
+    with pytest.raises(EmptySelection, match=r"beta model.*; do without$"):
+        fit_beta_model(regions.bundle, smooth, otherwise="do without")
+
+
+def test_image_of_a_few_pixels(made_up_bundle) -> None:
+    y, x = np.mgrid[:6, :6] - 2.5
+    counts = np.round(4000 * (1 + (x**2 + y**2) / 2**2) ** -1.5)
+    found = fit_beta_model(made_up_bundle(counts, 0.2), counts)
+    assert found.core == pytest.approx(2.0, rel=0.2)
+    assert found.beta == pytest.approx(2 / 3, rel=0.1)
 
 
 def test_depth_gives_the_density_at_the_middle_of_the_column() -> None:

@@ -17,7 +17,7 @@ MODEL = BetaModel(row=70.0, col=60.0, core=14.0, beta=0.62, peak=0.08, stretch=(
 
 
 def whole_sky(front: float = 1.0) -> np.ndarray:
-    """The true brightness in the margin, too; gas behind a front in one quarter is as much brighter."""
+    """The true brightness, also in the margin; gas behind a front in one quarter is brighter by a factor."""
     shape = tuple(n + 2 * MARGIN for n in SHAPE)
     moved = replace(MODEL, row=MODEL.row + MARGIN, col=MODEL.col + MARGIN)
     row, col = np.indices(shape) - MARGIN
@@ -27,7 +27,7 @@ def whole_sky(front: float = 1.0) -> np.ndarray:
 
 
 def observed(made_up_bundle, sky: np.ndarray, background: float = 0.2, seed: int = 1) -> Bundle:
-    """The part inside the images with a dead gap and a dead corner."""
+    """An observation of the part inside the images, with a dead gap and a dead corner."""
     inner = sky[MARGIN:-MARGIN, MARGIN:-MARGIN]
     mask = np.ones(SHAPE, np.uint8)
     mask[:, 90:96] = 0
@@ -39,7 +39,7 @@ def observed(made_up_bundle, sky: np.ndarray, background: float = 0.2, seed: int
 
 
 def shares(sky: np.ndarray, mask: np.ndarray, circles: tuple) -> np.ndarray:
-    """Of the brightness of circles that is live."""
+    """Fraction of the brightness of circles that is live."""
     row, col, radius = circles
     live = np.pad(mask, MARGIN).astype(float)
     sums = disc_sums(row + MARGIN, col + MARGIN, radius, np.stack([sky * live, sky]))
@@ -68,7 +68,7 @@ def test_live_shares_are_those_of_the_truth(made_up_bundle, front: float) -> Non
 
 
 def test_noise_of_a_circle_hardly_enters(made_up_bundle) -> None:
-    """Over 8 short observations of one sky, shares scatter far less than the counts of the circles do."""
+    """Over 8 short observations of one sky, shares scatter far less than the counts of the circles."""
     sky = 0.1 * whole_sky()
     bundles = [observed(made_up_bundle, sky, 0.02, seed) for seed in range(8)]
     mask = bundles[0].mask
@@ -79,14 +79,14 @@ def test_noise_of_a_circle_hardly_enters(made_up_bundle) -> None:
 
 
 def test_without_a_beta_model_the_image_alone_is_used_and_that_is_said(made_up_bundle, caplog) -> None:
-    """Brightness that rises outwards."""
+    """The brightness rises outwards."""
     row, col = np.indices([n + 2 * MARGIN for n in SHAPE]) - MARGIN
     sky = 0.002 + 0.02 * (np.hypot(row - 75, col - 80) / 100.0) ** 2
     bundle = observed(made_up_bundle, sky)
     with caplog.at_level(logging.WARNING):
         found = sky_brightness(bundle)
     assert found.origin == IMAGE
-    assert "smoothed image alone" in caplog.text
+    assert "does not fall outwards; circles that are partly live" in caplog.text
     over_the_gap = tuple(values[:2] for values in CIRCLES)
     true = shares(sky, bundle.mask, over_the_gap)
     np.testing.assert_allclose(shares(found.image, bundle.mask, over_the_gap) / true, 1.0, atol=0.03)

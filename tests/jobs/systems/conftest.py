@@ -1,4 +1,4 @@
-"""A real SLURM on this machine, for as long as the tests of job scripts last."""
+"""A real SLURM on this machine, which runs while job scripts are tested."""
 
 import os
 import shutil
@@ -88,7 +88,7 @@ def _two_ports() -> tuple[int, int]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[dict[str, str]]:
-    """Start a SLURM of one node with 4 CPUs; gives the environment that its commands need."""
+    """Start a SLURM of one node with 4 CPUs; returns the environment that its commands need."""
     if not os.environ.get(VARIABLE):
         pytest.skip(f"takes minutes: set {VARIABLE}=1 to test with a real SLURM")
     if os.geteuid():

@@ -1,4 +1,4 @@
-"""A small PBS in one folder that is as strict as OpenPBS 23.06 where job scripts have met its edges.
+"""A small PBS in one folder, as strict as OpenPBS 23.06 in everything that job scripts depend on.
 
 Its programs are not on a job's PATH. A job gets a TMPDIR, which is removed when its time is over, and
 OMP_NUM_THREADS = ncpus. At the limit, and when it is deleted, all its processes get TERM, and KILL after a
@@ -69,7 +69,7 @@ PROGRAMS = {"qsub": QSUB, "qdel": QDEL, "qstat": QSTAT, "qrerun": QRERUN}
 
 
 class FakePbs:
-    """The server, and its one node."""
+    """The server and its only node."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,30 +82,30 @@ class FakePbs:
             (self.programs / name).chmod(0o755)
 
     def submit(self, script: Path) -> str:
-        """As a person on the login node does; gives the id."""
+        """Submit a script like a user on the login node; returns the job's id."""
         qsub = subprocess.run(
             [str(self.programs / "qsub"), str(script)], capture_output=True, text=True, check=True
         )
         return qsub.stdout.strip()
 
     def delete(self, job: str) -> None:
-        """As a person does."""
+        """Delete a job like a user."""
         subprocess.run([str(self.programs / "qdel"), job], check=True)
 
     def rerun(self, job: str) -> None:
-        """As an operator does, or PBS itself when a node fails."""
+        """Run a job again, as an operator does, or PBS itself when a node fails."""
         self._write(job, "rerun", "")
 
     def warn(self) -> None:
-        """Let the script's own clock ring, on which no test can rely on a busy machine."""
+        """Send the script's own warning now, since tests on a busy machine cannot rely on its time."""
         self._process.send_signal(signal.SIGUSR1)
 
     def end_of_time(self, job: str) -> None:
-        """The limit of a running job is reached."""
+        """End a running job as at its time limit."""
         self._write(job, "over", "")
 
     def state(self, job: str) -> str:
-        """Q, R or F."""
+        """State of a job: Q, R or F."""
         return self._read(job, "state")
 
     def waiting(self) -> list[str]:

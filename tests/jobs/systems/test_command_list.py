@@ -1,4 +1,4 @@
-"""A list of commands: a line for each slice, which any shell or GNU parallel runs as it stands."""
+"""A list of commands: a line for each slice, which any shell or GNU parallel runs as it is."""
 
 import shlex
 import subprocess
@@ -17,7 +17,7 @@ NASTY = """/data/a 'b" $(touch hit) ; #"""
 
 
 def make(folder: str = "/data", n_tasks: int = 3, **texts: str) -> Job:
-    """A list for a cluster in some folder."""
+    """A list of commands for a cluster in some folder."""
     settings = settings_for("A.ini", texts, {"scheduler": "list"}, None)
     root = Path(folder)
     record = root / "logs" / "jobs.tsv"
@@ -54,12 +54,12 @@ def test_a_shell_gives_the_program_what_was_meant(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--array N"):
         make(n_tasks=0)
-    with pytest.raises(ConfigError, match="leave lumi out"):
+    with pytest.raises(ConfigError, match="leave --site lumi out"):
         settings_for("A.ini", {}, {"scheduler": "list"}, "lumi")
     # the site of the configuration is that of other jobs
     assert settings_for("A.ini", {"site": "lumi"}, {"scheduler": "list"}, None).account == ""
     job = make(str(tmp_path))
-    with pytest.raises(LaunchError, match="nothing is there to submit it to"):
+    with pytest.raises(LaunchError, match="there is no batch system to submit it to"):
         submit(job)
     assert len(job.script.read_text().splitlines()) == 3
     job.script.write_text("mine")

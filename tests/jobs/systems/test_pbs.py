@@ -1,4 +1,4 @@
-"""Chains of attempts under PBS: they end when they are done or ended from outside, and not before."""
+"""Chains of attempts under PBS end when the work is done or the job is ended from outside, not before."""
 
 import re
 import sys
@@ -37,7 +37,7 @@ exit "${CODE:-75}"
 
 
 def exits(*codes: int) -> str:
-    """A program that ends at once, each run with the next code."""
+    """A program that ends at once, in each run with the next exit code."""
     return (
         '#!/bin/bash\necho "$*" >>"$OUT/runs"\nenv >"$OUT/environment"\n'
         f'codes=({" ".join(map(str, codes))})\nexit "${{codes[$(wc -l <"$OUT/runs") - 1]}}"\n'
@@ -63,34 +63,34 @@ class Case:
         self.job = Job("A1", folder / "A.ini", folder / "my job.sh", folder / "logs" / "jobs.tsv", settings,
                        stages=(6,), n_tasks=n_tasks)  # fmt: skip
         write_script(self.job)
-        # Where a test says when the time is over, the script's own clock is to agree.
+        # If a test sets the end of the time, the script's own clock must agree.
         for path in (self.job.script, *self.job.log_dir.glob("*.sh")) if is_short else ():
             path.write_text(re.sub("^limit=40$", "limit=0", path.read_text(), flags=re.MULTILINE))
         self.id = self.pbs.submit(self.job.script)
 
     @property
     def log(self) -> str:
-        """Of all attempts."""
+        """Text of the logs of all attempts."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("logs/*.log")))
 
     @property
     def runs(self) -> int:
-        """How often the program was started."""
+        """Number of starts of the program."""
         path = self.folder / "runs"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     @property
     def status(self) -> str:
-        """What `pyxt-hpc status` says of the jobs."""
+        """Lines of `pyxt-hpc status` about the jobs."""
         return "\n".join(job_lines(read_jobs(self.job.record)))
 
     def environment(self, name: str) -> str | None:
-        """Of the program."""
+        """Environment of the program."""
         found = re.search(rf"^{name}=(.*)$", (self.folder / "environment").read_text(), re.MULTILINE)
         return found and found[1]
 
     def do(self, *steps: tuple[Callable[[], bool], Callable[[], object]]) -> Callable[[], None]:
-        """For `FakePbs.run`: each step in its turn, as soon as its condition holds."""
+        """For `FakePbs.run`: do each step in turn, as soon as its condition is true."""
         left = list(steps)
 
         def look() -> None:
@@ -100,11 +100,11 @@ class Case:
         return look
 
     def says(self, words: str) -> Callable[[], bool]:
-        """Whether the log has these words."""
+        """Whether the log contains this text."""
         return lambda: words in self.log
 
     def ready(self) -> bool:
-        """Whether the program works."""
+        """Whether the program runs."""
         return (self.folder / "ready").exists()
 
 
@@ -115,7 +115,7 @@ def test_deleted_after_the_warning_it_does_not_run_again(tmp_path: Path) -> None
     case = Case(tmp_path, WORKS, environment="DRAIN=1000")
     steps = case.do((case.ready, case.pbs.warn), (case.says(NEXT), lambda: case.pbs.delete(case.id)))
     assert case.pbs.run(case.id, meanwhile=steps) == 143
-    assert "job 13.host, the next attempt, is taken back" in case.log
+    assert "job 13.host, the next attempt, is withdrawn" in case.log
     assert not case.pbs.waiting()
     assert case.runs == 1
     assert "attempt 2" not in case.status
@@ -132,7 +132,7 @@ def test_deleted_before_the_warning_it_does_not_run_again(tmp_path: Path) -> Non
 def test_a_drain_beyond_the_limit_is_followed_by_the_next_attempt(tmp_path: Path, drain: int) -> None:
     case = Case(tmp_path, WORKS, is_short=True, environment=f"DRAIN={drain}")
     steps = case.do((case.ready, case.pbs.warn), (case.says(NEXT), lambda: case.pbs.end_of_time(case.id)))
-    # PBS kills what has not ended by itself.
+    # PBS kills processes that have not ended by themselves.
     assert case.pbs.run(case.id, meanwhile=steps) == (75 if drain < 1000 * KILL_DELAY else 256 + 9)
     assert "the time limit is reached" in case.log
     assert case.pbs.waiting() == ["13.host"]
@@ -162,12 +162,12 @@ def test_a_task_of_an_array_runs_again_alone(tmp_path: Path) -> None:
 def test_finished_after_the_warning_it_takes_the_next_attempt_back(tmp_path: Path) -> None:
     case = Case(tmp_path, WORKS, environment="DRAIN=500\nCODE=0")
     assert case.pbs.run(case.id, meanwhile=case.do((case.ready, case.pbs.warn))) == 0
-    assert "job 13.host, the next attempt, is taken back" in case.log
+    assert "job 13.host, the next attempt, is withdrawn" in case.log
     assert not case.pbs.waiting()
 
 
 def test_the_first_attempts_do_not_end_as_the_last(tmp_path: Path) -> None:
-    """What waits for the success of a job (depend=afterok) must not begin early."""
+    """A job that waits for the success of this one (depend=afterok) must not start early."""
     case = Case(tmp_path, exits(75, 75, 0))
     assert [case.pbs.run(job) for job in ("12.host", "13.host", "14.host")] == [75, 75, 0]
     assert not case.pbs.waiting()
@@ -192,7 +192,7 @@ def test_an_error_ends_the_job(tmp_path: Path, code: int) -> None:
     case = Case(tmp_path, exits(code))
     assert case.pbs.run(case.id) == code
     assert not case.pbs.waiting()
-    assert f"exit code {code}: not run again" in case.status
+    assert f"exit code {code}: the job does not run again" in case.status
 
 
 def test_kills_are_bounded(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_kills_are_bounded(tmp_path: Path) -> None:
     assert case.pbs.run(case.id) == 75
     assert case.pbs.run("13.host") == 75
     assert not case.pbs.waiting()
-    assert "run 1 times again already" in case.status
+    assert "the limit max_requeues = 1 is reached" in case.status
 
 
 def test_qsub_is_looked_for_at_the_start(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_qsub_is_looked_for_at_the_start(tmp_path: Path) -> None:
     case = Case(tmp_path / "nowhere", exits(75))
     assert case.pbs.run(case.id, environment={"PBS_O_PATH": "/nowhere"}) == 75
     assert case.log.index("there is no qsub on this node") < case.log.index("fit-spectra")
-    assert "cannot be run again" in case.status
+    assert "cannot run again" in case.status
 
 
 def test_one_thread_a_rank_unless_the_profile_says_otherwise(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_rerun_by_pbs_itself_is_an_attempt(tmp_path: Path) -> None:
 
 
 def test_a_late_start_counts(tmp_path: Path) -> None:
-    """The warning comes so long before the limit of the job, whenever the script began."""
+    """The warning comes a fixed time before the job's limit, whenever the script began."""
     case = Case(tmp_path, WORKS)
     start = time.monotonic()
     assert case.pbs.run(case.id, late=25) == 75
@@ -273,7 +273,7 @@ def test_cancel_ends_a_chain_under_whatever_id(tmp_path: Path, monkeypatch: pyte
     (done,) = cancel(case.job.record, ["13.host"])
     assert (done.ended, done.gone) == ((), ("13.host",))
 
-    # While it runs, warned, with the next one in the queue already.
+    # It runs, was warned, and the next attempt is in the queue already.
     case = Case(tmp_path / "runs", WORKS, environment="DRAIN=1000")
     monkeypatch.setenv("PATH", f"{case.pbs.programs}:/usr/bin:/bin")
     steps = case.do((case.ready, case.pbs.warn), (case.says(NEXT), lambda: cancel(case.job.record)))
@@ -281,7 +281,7 @@ def test_cancel_ends_a_chain_under_whatever_id(tmp_path: Path, monkeypatch: pyte
     assert not case.pbs.waiting()
     assert case.runs == 1
 
-    # What is started in spite of it has nothing to do.
+    # An attempt that starts nevertheless has nothing to do.
     case = Case(tmp_path / "late", exits(0))
     case.pbs.run(case.id)
     monkeypatch.setenv("PATH", f"{case.pbs.programs}:/usr/bin:/bin")

@@ -25,7 +25,7 @@ NOT_COMPARED = ("seconds", "attempts")
 
 
 def values(path: Path) -> np.ndarray:
-    """Rows of a complete store as numbers, without what may differ between two runs."""
+    """Rows of a complete store as numbers, without the columns that may differ between two runs."""
     results = read_store(path)
     assert np.isin(results.status, FINISHED).all()
     names = [name for name in results.rows.dtype.names or () if name not in NOT_COMPARED]
@@ -39,13 +39,13 @@ def n_finished(path: Path) -> int:
 
 
 def job_state(job: str) -> dict[str, str]:
-    """What SLURM knows of a job or task."""
+    """SLURM's information about a job or task."""
     said = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
     return dict(re.findall(r"(\w+)=(\S*)", said))
 
 
 def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
-    """Until something is true."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
@@ -95,7 +95,7 @@ def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
 ) -> None:
     assert main(["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes"]) == 0
     job = capsys.readouterr().out.split()[1].rstrip(":")
-    # What waits for its success begins after the last attempt.
+    # A job that waits for its success starts after the last attempt.
     after = ["sbatch", "--parsable", f"--dependency=afterok:{job}", "--output=/dev/null"]
     count = f"wc -l <{stand_in.parent / 'runs'} >{stand_in.parent / 'at_success'}"
     done = subprocess.run([*after, f"--wrap={count}"], capture_output=True, text=True, check=True)
@@ -145,13 +145,13 @@ def test_slurm_warns_before_the_time_limit(stand_in: Path, capsys: pytest.Captur
     job = capsys.readouterr().out.split()[1].rstrip(":")
     log = Layout.of(read_config(stand_in)).logs / f"pyxt-A1-{job}-attempt-1.log"
     # It comes in the first half of the minute; SLURM looks at its jobs' limits twice in it.
-    wait("the warning", lambda: log.exists() and "warned: the work is told to stop" in log.read_text(), 180)
+    wait("the warning", lambda: log.exists() and "the time limit comes soon" in log.read_text(), 180)
     (stand_in.parent / "endless").unlink()
     wait("the end of the job", lambda: ended(job), 120)
     state = job_state(job)
     assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2")
     said = log.read_text()
-    assert "not finished: run again" in said
+    assert "not finished: the job runs again" in said
     assert "the time limit is reached" not in said
 
 
@@ -169,7 +169,7 @@ open(f"met by {world.rank}", "w").close()
 
 
 def test_ranks_meet_again_where_others_of_the_job_were_killed(slurm: dict[str, str], tmp_path: Path) -> None:
-    """The next attempt has the same number of job and step, of which MPICH names its shared memory."""
+    """MPICH names shared memory by the numbers of job and step, which are the same in the next attempt."""
     if not MPIEXEC.exists():
         pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
     (tmp_path / "program.py").write_text(KILLED_AT_FIRST)
@@ -211,7 +211,7 @@ def cluster(
 
 @pytest.fixture(scope="module")
 def uninterrupted(cluster: Path) -> np.ndarray:
-    """Fits of every pixel's region by one run."""
+    """Fits of every pixel's region in one run."""
     assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "2", "--yes"]) == 0
     results = Layout.of(read_config(cluster)).results
     found = values(results)
@@ -223,7 +223,7 @@ def uninterrupted(cluster: Path) -> np.ndarray:
 def submit(
     cluster: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """The command, as a function of its options that gives the id of the job."""
+    """The command that submits, as a function of its options; it returns the job's id."""
     for name, value in slurm.items():
         monkeypatch.setenv(name, value)
 
@@ -259,7 +259,7 @@ def test_a_warned_job_finishes_by_itself(
     assert state["JobState"] == "COMPLETED", said
     assert int(state["Restarts"]) == 1, said
     assert len(logs) == 2
-    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == 1
+    assert len(re.findall(r"(?:not finished|a process was killed).*: the job runs again", said)) == 1
     np.testing.assert_array_equal(values(layout.results), uninterrupted)
     assert job_state(cancelled)["JobState"] == "CANCELLED"
     assert int(job_state(cancelled)["Restarts"]) == 0
@@ -276,7 +276,7 @@ def test_one_task_of_an_array_fails_and_is_done_again(
     wait("the end of the array", lambda: all(ended(f"{job}_{task}") for task in (1, 2, 3)), 120)
     states = [job_state(f"{job}_{task}")["JobState"] for task in (1, 2, 3)]
     assert states == ["COMPLETED", "FAILED", "COMPLETED"]
-    assert "not run again" in (layout.logs / f"pyxt-demo-{job}_2-attempt-1.log").read_text()
+    assert "the job does not run again" in (layout.logs / f"pyxt-demo-{job}_2-attempt-1.log").read_text()
     layout.part_results(2, 3).rmdir()
     again = submit(*array)
     wait("the end of the array", lambda: all(ended(f"{again}_{task}") for task in (1, 2, 3)), 120)

@@ -15,7 +15,7 @@ EDGES = np.geomspace(0.7, 8.0, 61)
 
 @pytest.fixture(scope="module")
 def model() -> SimpleNamespace:
-    """What a `ObservationSet` holds of one observation with a perfect detector of 400 cm^2."""
+    """`ObservationSet` of one observation with a perfect detector of 400 cm^2."""
     hhe, metals = load_plasma().components(EDGES, 0.1)
     return SimpleNamespace(
         kT=load_plasma().kT,

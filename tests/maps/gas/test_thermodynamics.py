@@ -142,7 +142,7 @@ def test_gas_has_the_right_errors_where_the_abundance_is_free(quantity: str) -> 
 
 
 def test_the_abundance_matters() -> None:
-    """Without its error those of the density would be too small: what the other tests could not tell."""
+    """Without the error of the abundance, errors of the density are too small; other tests miss this."""
     fields = tuple(copy_of(field, abundance_error=0.0) for field in richer_and_poorer())
     assert chi2_per_circle(fields, "density") > 1.5
 
@@ -182,7 +182,7 @@ def test_density_and_pressure_within_five_percent(fields: Callable[[], tuple[Fie
 
 
 def sphere(side: int, core: float, beta: float, density: float, kT: float) -> tuple[ClusterTruth, np.ndarray]:
-    """An isothermal spherical beta-model, and n_e [cm^-3] where each line of sight passes the centre nearest.
+    """An isothermal spherical beta model, and n_e [cm^-3] where each line of sight passes the centre nearest.
 
     n_e = density (1 + r^2/core^2)^(-3 beta/2), core in pixels; the emission is summed along the line.
     """

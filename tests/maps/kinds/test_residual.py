@@ -19,7 +19,7 @@ Y, X = np.indices(SHAPE)
 
 @pytest.fixture
 def observed(fitted):
-    """Observe a beta-model times a factor; with a hole and a gap."""
+    """Observe a beta model times a factor; with a hole and a gap."""
 
     def make(factor: np.ndarray | float = 1.0, seed: int = 8) -> ClusterImage:
         expected = TRUTH.surface_brightness(SHAPE) * factor * EXPOSURE * PIXEL + BACKGROUND
@@ -34,7 +34,7 @@ def observed(fitted):
 
 
 def maps(image: ClusterImage) -> dict[str, np.ndarray]:
-    """By name."""
+    """Maps of the residuals, by their names."""
     return {p.path.name.removeprefix("A_").removesuffix("_map.fits"): p.values for p in map_residuals(image)}
 
 
@@ -94,7 +94,7 @@ def test_without_a_model_there_is_the_average_alone(fitted, caplog: pytest.LogCa
     image = fitted(np.ones((90, 90)), np.ones((90, 90)), counts=counts, background=0.2)
     with caplog.at_level(logging.WARNING):
         found = maps(image)
-    assert "no beta-model fits" in caplog.text
+    assert "no beta model fits" in caplog.text
     assert set(found) == {f"residual_azimuthal{end}" for end in ("", "_error", "_significance")}
 
 

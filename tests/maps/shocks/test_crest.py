@@ -86,7 +86,7 @@ def test_two_arcs_are_two_fronts() -> None:
 
 
 def test_sides_of_a_shocked_region_are_no_front_together() -> None:
-    """The front joins them, and their bright sides have like directions; across the region lies nothing."""
+    """The front joins the two sides, whose directions are similar; nothing joins them across the region."""
     found = fronts_of([arc(-60.0, 60.0), radial(60.0, -30.0), radial(-60.0, 30.0)])
     assert len(found) == 3
     front, *sides = sorted(found, key=lambda f: -f.length)
@@ -96,7 +96,7 @@ def test_sides_of_a_shocked_region_are_no_front_together() -> None:
 
 
 def test_parts_with_a_faint_stretch_between_them_are_two_fronts() -> None:
-    """Below three quarters of the strongest jump an edge counts no more."""
+    """Where the jump is below three quarters of the strongest, an edge is not part of a front."""
     found = fronts_of(
         [straight(20, 55, density=0.6), straight(56, 105, density=0.2), straight(106, 140, density=0.6)]
     )
@@ -125,7 +125,7 @@ def test_a_closed_front_is_one_closed_line(radius: float) -> None:
 
 @pytest.mark.parametrize(("gap", "fronts"), [(1, 1), (3, 1), (5, 2), (30, 2)])
 def test_gaps_that_circles_do_not_resolve_are_none(gap: int, fronts: int) -> None:
-    """Circles have radii of 5 pixels; the first pixel behind a gap is one further."""
+    """Circles have radii of 5 pixels; the first pixel behind a gap is one pixel further."""
     found = fronts_of([straight(20, 79), straight(80 + gap, 140)])
     assert len(found) == fronts
     assert max(front.length for front in found) == (121 if fronts == 1 else 60)
@@ -150,7 +150,7 @@ def test_a_hole_joins_nothing_that_passes_it_aside() -> None:
 
 
 def test_a_branch_is_a_front_of_its_own() -> None:
-    """Both have nearly the same direction: nothing but their places parts them."""
+    """Both have nearly the same direction: only their positions distinguish them."""
     row = np.arange(81, 120)
     branch = Crest(np.stack([row, 80 + (row - 80) // 2], axis=1), np.full(len(row), -0.2))
     stem, found = fronts_of([straight(20, 140), branch])

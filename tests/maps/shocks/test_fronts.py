@@ -196,3 +196,7 @@ def test_pictures_show_directions_on_edges_only_and_cut_no_mach_number(fitted) -
     mach = made["mach"]
     assert mach.limits == (1.0, pytest.approx(mach.values.max()))
     assert len(mach.curves) == 1
+    assert mach.note == "cyan lines: candidate shock fronts"
+    assert angle.note.splitlines()[1:] == [mach.note]
+    without = make_shock_maps(regions, ShockSearch(jumps, []))
+    assert [product.name for product in without if product.note] == ["shock_angle"]

@@ -1,4 +1,4 @@
-"""Chunks grow to the wanted time, shrink towards the end, and never drown the master."""
+"""Chunks grow to the wanted time, get smaller towards the end, and are not too many for the master."""
 
 import heapq
 
@@ -21,7 +21,7 @@ from pyxt_hpc.parallel.master.chunk_size import (
 def handed_out(
     n_items: int, n_workers: int, seconds_per_item: float, first: float = 0.0, master_seconds: float = 0.0
 ) -> list[int]:
-    """Sizes of all chunks when every chunk takes what it should, the first longer by a compilation."""
+    """Sizes of all chunks if every chunk takes its usual time, and the first longer for compilation."""
     sizes, out = ChunkSize(n_workers, n_items), []
     left = n_items
     while left:
@@ -44,7 +44,7 @@ def test_compilation_in_the_first_chunk_does_not_mislead() -> None:
 
 
 def finished(n_workers: int, n_items: int, per_item: float, said: float) -> tuple[np.ndarray, list[int]]:
-    """When workers end that take the next chunk at once, and all sizes; first chunks said another speed."""
+    """End times of workers that never wait, and all sizes of chunks; the first chunks have another speed."""
     sizes, out = ChunkSize(n_workers, n_items), []
     left = n_items - n_workers * sizes.next(n_items)
     assert sizes.latest == FIRST_ITEMS

@@ -1,4 +1,4 @@
-"""The master's loop in one process: who is handed out when, and what becomes of failures."""
+"""The master's loop in one process: the order of the work, and the treatment of failures."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ from pyxt_hpc.parallel.pools.pool import Chunk, ChunkResult, Failure
 
 
 class FakePool:
-    """Fails as it is told to: items that raise, items that kill, whether a whole pool breaks with them."""
+    """A pool that fails as requested: items that raise or kill, alone or with the whole pool."""
 
     n_workers = 2
     sandboxes_protect = True
@@ -36,7 +36,7 @@ class FakePool:
 
     def wait(self, timeout: float) -> list[ChunkResult]:
         if not timeout:
-            return []  # it is to wait only when everybody has work
+            return []  # it may wait only when all workers have work
         self.waited_with.append(len(self.in_flight))
         chunk = self.in_flight[0]
         items = chunk.items
@@ -55,7 +55,7 @@ class FakePool:
 
 
 class Ledger:
-    """Remembers."""
+    """A ledger in memory."""
 
     def __init__(self) -> None:
         self.in_flight: set[int] = set()
@@ -89,7 +89,7 @@ class Ledger:
 
 
 def run(pool: Any, items: np.ndarray, **options: Any) -> Ledger:
-    """One run."""
+    """Do one run."""
     ledger = Ledger()
     run_chunks(pool, None, items, ledger, label="toy", unit="item", **options)  # type: ignore[arg-type]
     assert not ledger.in_flight
@@ -156,7 +156,7 @@ def test_every_worker_has_work_before_the_master_waits() -> None:
     pool = FakePool(set(), set())
     pool.n_workers = 500
     run(pool, np.arange(1_000_000))
-    # First chunks show the speed; as long as some are not back, nobody gets a second.
+    # First chunks show the speed; no worker gets a second one before all are back.
     assert pool.waited_with[:500] == [500] * 500
     assert pool.waited_with[500] == 1000
     assert {len(items) for items, _ in pool.log[:500]} == {FIRST_ITEMS}
@@ -249,5 +249,5 @@ def test_what_the_ledger_keeps_is_stored_or_given_back_at_an_early_end(stored: b
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting."""
+    """Replace pauses by nothing."""
     monkeypatch.setattr(driver, "WAIT_SECONDS", 1e-9)

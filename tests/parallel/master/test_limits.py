@@ -1,4 +1,4 @@
-"""Time limits as people write them."""
+"""Time limits in the notations that people use."""
 
 import pytest
 

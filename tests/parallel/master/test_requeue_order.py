@@ -1,4 +1,4 @@
-"""Every item is handed out once, and again only after a failure: new ones, failed ones alone, suspects."""
+"""Every item is given out once, and again only after a failure: new items, failed ones alone, suspects."""
 
 import numpy as np
 from hypothesis import given

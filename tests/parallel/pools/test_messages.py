@@ -1,4 +1,4 @@
-"""Messages between ranks arrive as they left."""
+"""Messages between ranks arrive unchanged."""
 
 import numpy as np
 import pytest

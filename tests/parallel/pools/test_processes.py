@@ -1,4 +1,4 @@
-"""Forked workers: their answers, their deaths, and whose children are killed."""
+"""Forked workers: their answers, their deaths, and the end of their own child processes only."""
 
 import errno
 import faulthandler
@@ -19,7 +19,7 @@ PAYLOAD = Payload(3, {"factor": np.arange(5)})
 
 
 def prepare(meta: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The context: an array."""
+    """Context of a worker: an array."""
     assert not arrays["factor"].flags.writeable
     return meta * arrays["factor"]
 
@@ -30,7 +30,7 @@ def times_twelve(context: np.ndarray, items: np.ndarray) -> np.ndarray:
 
 
 def die_of(context: np.ndarray, items: np.ndarray) -> int:
-    """A task that ends its process by a signal, if there is one."""
+    """A task that ends its process by a signal, if one is given."""
     faulthandler.disable()  # pytest's would print where
     for number in items.tolist():
         os.kill(os.getpid(), number)
@@ -38,7 +38,7 @@ def die_of(context: np.ndarray, items: np.ndarray) -> int:
 
 
 def answers(pool: ProcessPool, n: int) -> list[ChunkResult]:
-    """So many."""
+    """That many answers."""
     found: list[ChunkResult] = []
     while len(found) < n:
         found += pool.wait(30.0)

@@ -1,4 +1,4 @@
-"""What happens in a sandbox stays there, but for the answer."""
+"""A sandbox affects nothing outside, and only its answer comes back."""
 
 import faulthandler
 import os

@@ -13,9 +13,9 @@ from pyxt_hpc.maps.gas.correlation import JointErrors
 from pyxt_hpc.maps.kinds.expression import Expression
 from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.plots.ds9.frames import FRAMES
-from pyxt_hpc.plots.maps.overview import PANELS
+from pyxt_hpc.plots.maps.overview import PANELS, _facts
 from pyxt_hpc.plots.maps.style import PictureStyle
-from pyxt_hpc.plots.write_products import Sheets, write_products
+from pyxt_hpc.plots.write_products import Sheets, scene_of, write_products
 
 SHAPE = (60, 66)
 
@@ -27,7 +27,7 @@ def without_correlations(regions) -> JointErrors:
 
 @pytest.fixture
 def regions(fitted, monkeypatch: pytest.MonkeyPatch):
-    """With an S/N of every region, which the default set of maps has."""
+    """Regions with their S/N, which is among the default maps."""
     monkeypatch.setattr("pyxt_hpc.maps.gas.thermodynamics.joint_errors", without_correlations)
     return replace(
         fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6)), circles_signal_to_noise=np.full(SHAPE, 40.0)
@@ -37,7 +37,7 @@ def regions(fitted, monkeypatch: pytest.MonkeyPatch):
 def sheets_of(
     regions, names=(), style: PictureStyle | None = None, *, alone: bool = True, **how: object
 ) -> list[Path]:
-    """The sheets, and unless not `alone` every map by itself."""
+    """Make the sheets and, if `alone`, the picture of every map."""
     style = style or PictureStyle(dpi=60)
     sheets = Sheets(masked="mask" in how)
     products = make_maps(regions, names, **how)
@@ -60,6 +60,15 @@ def test_the_default_maps_have_a_sheet_and_a_script(regions) -> None:
     assert os.access(script, os.X_OK)
     for name in FRAMES:
         assert f"A_{name}_map.fits" in text
+
+
+def test_the_sheet_says_what_its_errors_and_contours_are(regions) -> None:
+    n = len(regions.rows)
+    for contours in (False, True):
+        first, second = _facts(regions, scene_of(regions, PictureStyle(contours=contours))).splitlines()
+        assert "nH 0.05" in first
+        assert f"{n} of {n} regions fitted; errors are half the 68% interval" in second
+        assert second.endswith("contours: smoothed X-ray surface brightness") == contours
 
 
 def test_a_few_maps_have_none_and_masked_ones_have_their_own(regions) -> None:

@@ -7,14 +7,25 @@ import matplotlib.image
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from matplotlib.colors import LogNorm
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, to_hex
+from matplotlib.figure import Figure
 
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.maps.categories import MAX_CLASSES
 from pyxt_hpc.plots.maps.colours import clipped, colour_scale
 from pyxt_hpc.plots.maps.contours import MAX_LEVELS, contour_levels
-from pyxt_hpc.plots.maps.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_picture
+from pyxt_hpc.plots.maps.pictures import (
+    NO_VALUE,
+    Picture,
+    Scene,
+    _log_ticks,
+    _number,
+    _typeset,
+    draw_picture,
+    draw_picture_on,
+)
 from pyxt_hpc.plots.maps.style import PictureStyle
 
 
@@ -76,6 +87,67 @@ def test_few_integers_have_a_colour_each_and_a_meaning(tmp_path: Path) -> None:
     numbers = MapProduct(tmp_path / "a", "N", "", np.arange(1600.0).reshape(40, 40), integer=True)
     assert Picture.of(numbers).classes is None
     draw_picture(Picture.of(numbers), Scene(WCS(naxis=2).to_header_string()), tmp_path / "b.png")
+
+
+def drawn_text(axes: Axes) -> str:
+    """All texts at a map: above it and in its legend."""
+    legend = axes.get_legend()
+    texts = [axes.title, *axes.texts, *(legend.get_texts() if legend else ())]
+    return "\n".join(text.get_text() for text in texts)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_legend_says_what_blank_pixels_are(tmp_path: Path, small: bool) -> None:
+    flags = np.zeros((40, 40))
+    flags[:5], flags[30:, 30:] = 4, 8
+    meanings = {0: "no remark", 4: "FLAG", 8: "outside of the field"}
+    of_flags = MapProduct(
+        tmp_path / "a", "Flags", "", flags, integer=True, meanings=meanings, shown=flags != 8
+    )
+    holes = flags.copy()
+    holes[20, 20] = np.nan
+    of_numbers = MapProduct(tmp_path / "a", "N", "", holes, integer=True)
+    whole = MapProduct(tmp_path / "a", "N", "", np.zeros((40, 40)), integer=True)
+    for product, words in (
+        (of_flags, "outside of the field"),
+        (of_numbers, "no value"),
+        (whole, "0 (100.0%)"),
+    ):
+        axes = Figure().add_subplot()
+        draw_picture_on(axes, Picture.of(product), Scene(sky().to_header_string()), small=small)
+        entries = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert entries[-1] == words
+        assert to_hex(axes.get_facecolor()) == to_hex(NO_VALUE)
+
+
+def test_picture_says_what_its_contours_are() -> None:
+    y, x = np.indices((100, 100)) - 50.0
+    brightness = (1.0 + (np.hypot(y, x) / 5.0) ** 2) ** -1.5
+    header = sky().to_header_string()
+    for image, words in (
+        (brightness, "contours: smoothed X-ray surface brightness, a factor of 4 apart"),
+        (np.where(np.hypot(y, x) < 20.0, 1.5, 1.0), "contour: smoothed X-ray surface brightness"),
+        (np.ones((100, 100)), None),
+        (None, None),
+    ):
+        axes = Figure().add_subplot()
+        draw_picture_on(axes, Picture.of(ramp(note="a convention")), Scene(header, image))
+        lines = drawn_text(axes).splitlines()
+        assert "a convention" in lines
+        assert [line for line in lines if line.startswith("contour")] == ([words] if words else [])
+
+
+@pytest.mark.parametrize("label", ["A", "A_RATHER_LONG_NAME, " * 6])
+def test_picture_with_a_legend_has_no_empty_margin_and_cuts_nothing_off(tmp_path: Path, label: str) -> None:
+    values = np.zeros((40, 40))
+    product = MapProduct(tmp_path / "a", "Flags", "", values, integer=True, meanings={0: label})
+    path = tmp_path / "a.png"
+    draw_picture(Picture.of(product), Scene(sky().to_header_string()), path)
+    dark = (matplotlib.image.imread(path)[..., :3] < 0.5).any(axis=2)
+    cols = np.flatnonzero(dark.any(axis=0))
+    width = dark.shape[1]
+    assert cols[-1] < width - 5
+    assert cols[-1] > 0.9 * width
 
 
 def test_rare_combinations_of_flags_are_one_class(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Scale of the blank-sky background from the 9.5-12 keV counts, and background from a part of the field."""
+
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from pyxt_hpc.preprocess.background.local_background import LOCAL_OVERSAMPLING, 
 
 
 def on_chips(counts: dict[int, int], rng: np.random.Generator) -> EventList:
-    """Events of 9-13 keV, so many on each chip."""
+    """Events of 9-13 keV, with a given number on each chip."""
     ccd = np.repeat(list(counts), list(counts.values())).astype(np.int8)
     n = len(ccd)
     return EventList(

@@ -1,3 +1,5 @@
+"""Streams of random numbers of the stages."""
+
 import re
 from pathlib import Path
 
@@ -16,7 +18,7 @@ def test_streams_repeat_and_differ() -> None:
 
 
 def test_no_stage_has_a_seed_of_its_own_making() -> None:
-    """Only here can two stages be kept apart."""
+    """Only one module makes seeds, so that no two stages have the same."""
     package = Path(pyxt_hpc.__file__).parent
     modules = [
         path for room in ("preprocess", "detect", "chandra") for path in (package / room).rglob("*.py")

@@ -1,3 +1,5 @@
+"""Selection of events by chip, grade and status."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -13,7 +13,7 @@ GTI = {0: np.array([[0.0, 1e4]])}
 
 
 def uniform(per_keV: int, hard: int, exposure_s: float | None) -> EventList:
-    """Events spread evenly over chip 0: of 0.5-7 keV so many a keV, and of 9.5-12 keV."""
+    """Events spread evenly over chip 0, `per_keV` per keV in 0.5-7 keV and `hard` in 9.5-12 keV."""
     rng = np.random.default_rng(1)
     energy = np.concatenate([rng.uniform(500, 7000, int(6.5 * per_keV)), rng.uniform(9500, 12_000, hard)])
     n = len(energy)
@@ -46,6 +46,7 @@ def found(events: EventList, background: EventList | None) -> list[str]:
         (uniform(10, 1000, 1e4), uniform(10, 1000, 1e4)),  # too few in the soft bands
         (uniform(200, 20, 1e4), uniform(200, 20, 1e4)),  # too few particles
         (uniform(200, 1000, 1e4), uniform(200, 1000, None)),  # no exposure to compare with
+        (uniform(200, 1000, 1e4), uniform(200, 1000, -1e4)),
         (uniform(200, 1000, 1e4), None),
     ],
 )

@@ -20,7 +20,7 @@ def curve(counts: object, live: object = BIN_S) -> LightCurve:
 
 @pytest.fixture
 def passes() -> list[CleanedCurve]:
-    """Two, of which the first cuts a tenth of the time and the second as much again."""
+    """Two passes, of which each cuts a tenth of the time."""
     counts = np.full(40, 200)
     counts[10:14] = 4000
     first = curve(counts)

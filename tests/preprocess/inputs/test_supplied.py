@@ -1,3 +1,5 @@
+"""Finding the files of the archive and those that a person supplies."""
+
 from pathlib import Path
 
 import pytest

@@ -333,7 +333,7 @@ def test_there_are_sixty_of_them() -> None:
     assert len(CASES) >= 60
 
 
-REMEDY = "save|comes with|line [0-9]|is all that|fetch|"
+REMEDY = "save|comes with|line [0-9]|only these|fetch|"
 REMEDY += "make|made|draw|take|give|keep|choose|chandra_repro|download|correct|check|change|copy|expected"
 
 

@@ -39,7 +39,7 @@ def true_mass(overdensity: float) -> float:
 
 
 def test_best_models_of_noiseless_annuli_are_the_truth(sky, noiseless) -> None:
-    """Backward the truth is among the models; forward they come near it."""
+    """The backward models include the truth; the forward models come near it."""
     problem = problem_of(sky, noiseless)
     for likelihood, tolerance in zip(problem.likelihoods, (0.08, 0.005), strict=True):
         rng = np.random.default_rng(1)
@@ -140,7 +140,7 @@ def test_radius_beyond_the_annuli_is_told(sky, noiseless, tmp_path: Path) -> Non
     ("way", "said"), [("forward", "a mass that falls outwards"), ("backward", "does not describe the annuli")]
 )
 def test_mass_that_falls_is_no_mass(sky, noiseless, tmp_path: Path, way: str, said: str) -> None:
-    """KT falls as r^-4 with errors of 3%: no gas in equilibrium does so."""
+    """kT falls as r^-4 with errors of 3%: no gas in equilibrium does so."""
     kT = 6.0 / (1.0 + (noiseless.radius / 500.0) ** 6) ** (4.0 / 6.0)
     annuli = replace(noiseless, kT=kT, kT_lo=0.97 * kT, kT_hi=1.03 * kT)
     found = estimate(problem_of(sky, annuli, steps=100, ways=(way,), ensembles=1), tmp_path)

@@ -24,7 +24,7 @@ def test_backward_gas_is_in_equilibrium_with_its_halo() -> None:
 
 
 def test_boundary_is_a_slope_of_the_pressure() -> None:
-    """edge = 1/3: the pressure falls as r^-3 at four times the outermost radius, wherever that is asked."""
+    """edge = 1/3: the pressure falls as r^-3 at four times the outermost radius, for any grid of radii."""
     model = Backward(GAS, 0.6, CRITICAL)
     theta = model.start(6.0)[None]
     theta[:, -1] = 1.0 / 3.0
@@ -61,7 +61,7 @@ def test_starts_are_within_the_bounds(core: bool) -> None:
 
 
 def test_forward_prior_is_even_in_profiles() -> None:
-    """Of two families of the same profiles each gets as much, however many parameters lead to them."""
+    """Families of the same profiles get the same prior, however many parameters describe them."""
     model = Forward(GAS, 0.6, ANNULI)
     names = [p.name for p in model.parameters]
     rng = np.random.default_rng(1)

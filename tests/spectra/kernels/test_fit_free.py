@@ -244,7 +244,7 @@ def test_few_counts_never_crash(columns_grid: ModelGrid, counts: int) -> None:
 
 
 def test_arrays_of_ranks_need_no_other_kernels(grid: ModelGrid) -> None:
-    """In shared memory they cannot be written: the kernels take half a minute to compile for each kind."""
+    """Arrays in shared memory are read-only, and for another kind the kernels would be compiled again."""
     spectra = simulate(grid, np.full(2, 4.0), 500)
     options = FitOptions("wstat", abundance_bounds=BOUNDS)
     here = fit_regions(*spectra, replace(grid, nH=grid.nH.copy()), options)

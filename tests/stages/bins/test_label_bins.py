@@ -283,7 +283,7 @@ def test_bins_of_a_centre_nearby_are_other_bins(bundle: Bundle) -> None:
 
 
 BAD: dict[str, str] = {
-    "method = file": "no file is given",
+    "method = file": "the key file is none",
     "method = hexagons": "expected one of circles, contour",
     "smallest = 30\nlargest = 20": "smallest = 30 is above largest = 20",
     "minimum_radius = -1": "minimum_radius is -1",
