@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,11 +77,11 @@ def prepare_apart(folder: Path, observations: int, events: int) -> Path:
         return pool.apply(prepare, (folder, observations, events))
 
 
-def run(stage: str, config: Path, environment: Mapping[str, str]) -> tuple[float, float, float]:
+def run(words: Sequence[str], config: Path, environment: Mapping[str, str]) -> tuple[float, float, float]:
     """Run one command; return wall-clock time [s], CPU time [s] and peak memory [MiB]."""
     start = time.perf_counter()
-    command = [sys.executable, "-P", "-m", "pyxt_hpc", stage, "-c", str(config), "--force"]
-    log = config.with_name(f"{stage}.log")
+    command = [sys.executable, "-P", "-m", "pyxt_hpc", *words, "-c", str(config)]
+    log = config.with_name(f"{words[0]}.log")
     with (
         log.open("w", encoding="utf-8") as said,
         subprocess.Popen(command, stdout=said, stderr=said, env=environment) as child,
@@ -98,7 +98,9 @@ def compile_kernels(environment: Mapping[str, str]) -> float:
     """Compile kernels; return the CPU time [s] of a first run minus that of a second run."""
     with tempfile.TemporaryDirectory(prefix="bench-preprocess-") as folder:
         config = prepare_apart(Path(folder), 1, 200_000)
-        cold, warm = (sum(run(stage, config, environment)[1] for stage in STAGES) for _ in range(2))
+        cold, warm = (
+            sum(run([stage, "--force"], config, environment)[1] for stage in STAGES) for _ in range(2)
+        )
         return cold - warm
 
 
@@ -120,7 +122,7 @@ def main() -> None:
             print(f"simulated in {time.perf_counter() - start:.0f} s", flush=True)
         results = []
         for stage in STAGES:
-            results.append(run(stage, config, environment))
+            results.append(run([stage, "--force"], config, environment))
             print(
                 "{:20s} {:7.1f} s ({:6.1f} s of a processor), {:6.0f} MiB".format(stage, *results[-1]),
                 flush=True,

@@ -167,8 +167,8 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
 def _model_at(bundle: Bundle, fits: RegionFits, config: ClusterConfig) -> ModelGrid:
     """The model in the same bins, only for the bundle's nH."""
     options = replace(fits.options, nH_bounds=None)
-    brightness, minimum = fits.observations.brightness, float(fits.observations.minimum_fraction[0])
-    return fold_observations(bundle, brightness, minimum, options, config.spectral_grouping).grid
+    minimum = float(fits.observations.minimum_fraction[0])
+    return fold_observations(bundle, None, minimum, options, config.spectral_grouping).grid
 
 
 def _refuse_other_settings(

@@ -23,6 +23,7 @@ from typing import BinaryIO
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS, FITSFixedWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
 from pyxt_hpc.files.quoting import quoted
@@ -217,6 +218,13 @@ def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
         if isinstance(hdu, fits.BinTableHDU) and set(columns) <= {name.lower() for name in hdu.columns.names}:
             return hdu
     return None
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """WCS of another program's header, without astropy's remarks on RADECSYS and dates, which CIAO writes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        return WCS(header)
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:

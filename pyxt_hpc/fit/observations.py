@@ -216,14 +216,15 @@ def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
 
 
 def fold_observations(
-    bundle: Bundle, brightness: np.ndarray, minimum_fraction: float, options: FitOptions, binning: str
+    bundle: Bundle, brightness: np.ndarray | None, minimum_fraction: float, options: FitOptions, binning: str
 ) -> ObservationSet:
     """Fold the plasma model through every observation's response.
 
     Parameters
     ----------
     brightness
-        (ny + 2 m, nx + 2 m) relative brightness in the images and around them (`SkyBrightness.image`).
+        (ny + 2 m, nx + 2 m) relative brightness in the images and around them (`SkyBrightness.image`). None:
+        the model alone, without events and images; no region can be extracted.
     minimum_fraction
         Smallest fraction of a region's brightness that must be live in an observation that takes part.
     options
@@ -259,12 +260,15 @@ def fold_observations(
         hhe.append(h_and_he)
         metals.append(heavier)
         shapes.append(shape)
-        arrays.append(ObservationArrays.of(observation, edges))
+        if brightness is not None:
+            arrays.append(ObservationArrays.of(observation, edges))
         bins.append(bins[-1] + len(edges) - 1)
     level_edges = [
         np.concatenate([[0]] + [part[1:] + first for part, first in zip(level, bins[:-1], strict=True)])
         for level in zip(*levels, strict=True)
     ]
+    if brightness is None:
+        brightness = np.zeros((0, 0), np.float32)
     obsids = [o.obsid for o in bundle.observations]
     kinds = [name_of_whole(o.dataset) for o in bundle.observations]
     return ObservationSet(
@@ -282,7 +286,7 @@ def fold_observations(
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),
         brightness=brightness,
-        margin=np.array([(len(brightness) - len(bundle.mask)) // 2]),
+        margin=np.array([max(len(brightness) - len(bundle.mask), 0) // 2]),
         per_observation=tuple(arrays),
     )
 

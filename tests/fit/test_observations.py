@@ -169,6 +169,15 @@ def test_templates_are_the_folded_model_summed_over_bins(model: ObservationSet) 
         np.testing.assert_allclose(ours[0, :, : model.first_bin[1]], expected, rtol=1e-12)
 
 
+def test_the_model_alone_holds_no_events(two: Bundle, model: ObservationSet) -> None:
+    alone = fold_observations(two, None, 0.09, FitOptions(), "auto")
+    np.testing.assert_array_equal(alone.hhe, model.hhe)
+    np.testing.assert_array_equal(alone.level_edges, model.level_edges)
+    large = two.observations[0].vignetting.nbytes
+    assert not alone.per_observation
+    assert max(array.nbytes for array in (alone.brightness, alone.background_shape)) < large
+
+
 def test_wide_bins_begin_where_observations_begin(model: ObservationSet) -> None:
     levels = model.levels()
     sizes = [len(edges) - 1 for edges in levels]

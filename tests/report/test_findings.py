@@ -1,8 +1,11 @@
 """What a report finds: doubts, observations that disagree, the worst regions, what to cite."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.report.agreement import DatasetFit, disagreements
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doubts_of_fits, flag_shares
+from pyxt_hpc.report.figures import field
 from pyxt_hpc.report.figures.payload import PackedArrays
 from pyxt_hpc.report.figures.pictures import PictureFile, page_pictures
 from pyxt_hpc.report.figures.spectra import chosen_regions, spread_regions, worst_regions
@@ -94,6 +98,36 @@ def test_scarce_background_of_many_observations_is_one_doubt(config: Path) -> No
     (doubt,) = doubts_of_background(replace(bundle, observations=(*many, one)), 30.0, 30.0)
     assert doubt.text.startswith("Observation 0 has only 200 background events; likewise,")
     assert doubt.text.endswith(" 48, 49. Their noise matters in the outskirts.")
+
+
+def test_outlines_on_a_large_field_take_few_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader:
+        frames: Mapping[str, Any] = {}
+
+        @classmethod
+        def of(cls, *_: object) -> "Reader":
+            return cls()
+
+        def read(self, path: Path) -> Path:
+            return path
+
+    points: list[int] = []
+
+    def contains(region: Path, wcs: None, x: np.ndarray, y: np.ndarray, frames: object) -> np.ndarray:
+        points.append(x.size)
+        return np.hypot(x - 31.0, y - 21.0) < 9.5
+
+    monkeypatch.setattr(field, "RegionReader", Reader)
+    monkeypatch.setattr(field, "contains_pixels", contains)
+    layout = Layout(tmp_path, "A")
+    layout.sources_reg.write_text("")
+    cluster = SimpleNamespace(observation_ids=("1",))
+    for n, a_pixel in ((100, 4.0), (1300, 1.0)):
+        (drawn,), problems = field._drawn(cluster, layout, (n, n), None)  # type: ignore[arg-type]
+        assert not problems
+        assert points[-1] == pytest.approx(a_pixel * n**2, rel=0.05)
+        x, y = np.reshape(drawn["lines"][0], (-1, 2)).T
+        np.testing.assert_allclose(np.hypot(x - 30.0, y - 20.0), 9.5, atol=0.8)
 
 
 def test_choices_of_clusterpyxt_are_explained(config: Path) -> None:

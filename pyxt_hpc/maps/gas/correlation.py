@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import FitOptions
@@ -52,8 +51,7 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
         abundance=bundle.abundance,
         nH_bounds=(0.8 * bundle.nH, 1.25 * bundle.nH + 0.01) if nH_free else None,
     )
-    even = SkyBrightness.even(bundle).image  # uniform, since this is for no particular region
-    model = fold_observations(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
+    model = fold_observations(bundle, None, regions.config.minimum_exposure_fraction, options, "resolution")
     used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
     free = settings["abundance_bounds"] is not None
     table = np.array(

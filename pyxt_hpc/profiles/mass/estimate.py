@@ -16,7 +16,6 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted, StoreInUse
 from pyxt_hpc.files.lock import WriterLock, current_owner
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
 from pyxt_hpc.parallel.master.driver import run_chunks
@@ -254,8 +253,7 @@ def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
     spectrum.
     """
     options = FitOptions(abundance=abundance)
-    even = SkyBrightness.even(bundle).image  # no region is extracted here
-    model = fold_observations(bundle, even, 0.0, options, "resolution")
+    model = fold_observations(bundle, None, 0.0, options, "resolution")
     exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     expected = (model.hhe[0] + abundance * model.metals[0]) * exposure
     net = np.maximum(annuli.counts - annuli.background, 1.0)

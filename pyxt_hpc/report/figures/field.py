@@ -23,6 +23,9 @@ from pyxt_hpc.report.figures.payload import PackedArrays
 _FINE = 2
 """Number of points per pixel side from which outlines are drawn."""
 
+_LARGE = 1200
+"""Number of pixels of a side above which one point must do: 60 fields would take gigabytes."""
+
 
 def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> tuple[PageMap, dict[str, Any]]:
     """The image for the page's JavaScript, its coordinates, and the outlines of region files.
@@ -83,7 +86,8 @@ def _drawn(
             reader = RegionReader.of(layout, config.observation_ids)
             region = reader.read(path)
             # FITS pixels count from 1.
-            y, x = (1.0 + (np.arange(-_FINE, _FINE * (n + 1)) + 0.5) / _FINE - 0.5 for n in shape)
+            fine = 1 if max(shape) > _LARGE else _FINE
+            y, x = (1.0 + (np.arange(-fine, fine * (n + 1)) + 0.5) / fine - 0.5 for n in shape)
             inside = contains_pixels(region, wcs, *np.meshgrid(x, y), reader.frames)
         except PyxtError as error:
             problems.append(f"{path.name} is not drawn: {error}")
