@@ -108,7 +108,9 @@ def test_observations_that_do_not_see_a_region_do_not_matter(
     """In a mosaic of 60 fields, a fit in the bins of all of them would take ten times as long."""
     config = replace(CONFIG, **settings)
     # In sums of multiples of 0.25, as of the fixture, the order would not matter.
-    bundle = replace(bundle, observations=tuple(replace(o, background_scale=0.3) for o in bundle.observations))
+    bundle = replace(
+        bundle, observations=tuple(replace(o, background_scale=0.3) for o in bundle.observations)
+    )
     elsewhere = []
     for o in bundle.observations:
         right = o.mask * (np.arange(SHAPE[1]) >= 44)
