@@ -30,7 +30,7 @@ from pyxt_hpc.clusterpyxt.results import store_fits
 from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take_radii
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
 from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, MissingInput, PyxtError
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import open_fits, wcs_of
 from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, write_text
@@ -391,7 +391,7 @@ def _physical_frame(image: Path) -> WCS:
     """
     with open_fits(image, "merged image", HINT) as hdus:
         header = hdus[0].header.copy()
-    wcs = WCS(header).celestial
+    wcs = wcs_of(header).celestial
     try:
         crpix = [
             float(header[f"CRVAL{i}P"])

@@ -23,6 +23,7 @@ from typing import BinaryIO
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS, FITSFixedWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
 from pyxt_hpc.files.quoting import quoted
@@ -77,7 +78,9 @@ def open_fits(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
             with _uncompressed(path) as stream:
-                _judge(*_checked(stream, sums=ours or first), path, what, hint, ours)
+                without, wrong = _checked(stream, sums=ours or first)
+                if ours:
+                    _refuse_unchecked(without, wrong, path, what, hint)
                 stream.seek(0)
                 # Without memmap, and with all headers read now, so that damage does not appear later as a bus
                 # error.
@@ -85,6 +88,14 @@ def open_fits(
                     _refuse_damage(caught)
                     yield hdus
                     _refuse_damage(caught)
+        if wrong:
+            log.warning(
+                "%s: %s does not match its CHECKSUM, but is used, since programs that edit a header (fv, "
+                "DS9) may keep the old one; if the file was not edited, it is damaged: %s",
+                path,
+                what,
+                hint,
+            )
     except PermissionError as error:
         raise DamagedFile(
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
@@ -193,22 +204,17 @@ def _sum(stream: BinaryIO, start: int, end: int) -> int:
     return total
 
 
-def _judge(without: int, wrong: int, path: Path, what: str, hint: str, ours: bool) -> None:
-    if wrong and ours:
+def _refuse_unchecked(without: int, wrong: int, path: Path, what: str, hint: str) -> None:
+    if wrong:
         raise DamagedFile(
             f"{path}: {what} does not match its checksum: it is damaged, or was changed by another program; "
             f"{hint}"
         )
-    if without and ours:
+    if without:
         raise DamagedFile(
             f"{path}: {what} has no checksum: it was made by an earlier version, or changed by another "
             f"program; {hint}"
         )
-    if wrong:
-        log.warning(
-            "%s: %s does not match its CHECKSUM, but is used, since programs that edit a header (fv, DS9) "
-            "may keep the old one; if the file was not edited, it is damaged: %s", path, what, hint,
-        )  # fmt: skip
 
 
 def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
@@ -217,6 +223,13 @@ def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
         if isinstance(hdu, fits.BinTableHDU) and set(columns) <= {name.lower() for name in hdu.columns.names}:
             return hdu
     return None
+
+
+def wcs_of(header: fits.Header) -> WCS:
+    """WCS of another program's header, without astropy's remarks on RADECSYS and dates, which CIAO writes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        return WCS(header)
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:

@@ -9,10 +9,19 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """A batch system sends one of them before the time limit; Ctrl-C sends the first."""
 
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+
+_is_rank = False
+"""Whether this process has joined others in MPI."""
+
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """Collect signals that ask for an early end; outside the main thread, the list stays empty.
+
+    After this context, a rank ignores SIGUSR1 and SIGUSR2: job scripts repeat the warning of the time limit,
+    and its default would end the master while it stores results or waits in MPI for the other ranks, which
+    would then wait for it until the limit.
 
     At the second SIGINT, KeyboardInterrupt is raised at whatever line the program is.
     """
@@ -31,7 +40,7 @@ def stop_signals() -> Iterator[list[int]]:
         yield received
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if _is_rank and number in _WARNINGS else handler)
 
 
 def ignore_stop_signals() -> None:
@@ -60,6 +69,8 @@ def take_back_stop_signals() -> None:
 
     A warning of the time limit that comes before the work begins may then end the process, but is not lost.
     """
+    global _is_rank
+    _is_rank = True
     if _in_main_thread():
         for number in STOP_SIGNALS:
             signal.signal(number, signal.getsignal(number))

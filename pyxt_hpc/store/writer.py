@@ -264,7 +264,8 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
                 self._lock.check(now=True)
             raise DamagedFile(
                 f"{self.path}: was removed or replaced by another file while it was being written: the "
-                "results of this run are lost; leave the file in its place, and run again with --continue"
+                "results of this run are lost, unless it was moved; put it back or leave it in its place, "
+                "and run again with --continue"
             )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:

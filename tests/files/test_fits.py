@@ -162,6 +162,10 @@ def test_a_foreign_file_with_a_stale_checksum_is_read_with_a_warning(
         caplog.clear()
         assert read(path).shape == (5000,)
         assert "does not match its CHECKSUM" in caplog.text
+        caplog.clear()
+        with pytest.raises(DamagedFile, match="image is damaged"), open_fits(path, "image", "again") as hdus:
+            hdus["EVENTS"]
+        assert caplog.text == ""  # it is not used
 
 
 @pytest.mark.parametrize("card", [b"NAXIS1  =                 50x0", b"BITPIX  =                  \xff64"])

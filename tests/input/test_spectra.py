@@ -1,5 +1,6 @@
 """Spectra and responses in the layouts that exist: what is taken from them, and what is refused."""
 
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -338,6 +339,12 @@ def test_fit_finds_the_temperature(
     kT, below, above, norm = (float(word) for word in row[1:5])
     assert abs(kT - KT) < 3 * max(-below, above)
     assert norm == pytest.approx(NORM, rel=0.03)
+
+
+def test_picture_of_a_compressed_spectrum(folder: Path) -> None:
+    (folder / "a.pi.gz").write_bytes(gzip.compress((folder / "a.pi").read_bytes()))
+    assert main(["fit-pha", "a.pi.gz", "--redshift", str(REDSHIFT), "--nH", str(NH), "--quiet"]) == 0
+    assert (folder / "a.png").exists()
 
 
 def test_fit_stays_in_the_range_of_the_help(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,9 +128,13 @@ def test_a_mask_that_leaves_nothing_is_told(fitted) -> None:
 
 def test_a_flag_that_is_misspelt_in_a_mask_is_suggested(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
-    message = r"mask 'poor_fitt': there is no map 'poor_fitt'.*flags .*POOR_FIT.* \(did you mean POOR_FIT\?\)"
-    with pytest.raises(ConfigError, match=message):
-        list(make_maps(regions, ["kT"], mask=Expression.of("poor_fitt")))
+    for word, message in (
+        ("poor_fitt", r"^mask 'poor_fitt': there is no map or flag 'poor_fitt' \(did you mean POOR_FIT\?\)$"),
+        ("temperatur", r"^mask 'temperatur': there is no map 'temperatur' \(did you mean temperature\?\)"),
+        ("xyz", r"^mask 'xyz': there is no map 'xyz': known are temperature.* and the flags .*POOR_FIT"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            list(make_maps(regions, ["kT"], mask=Expression.of(word)))
 
 
 @pytest.mark.parametrize("text", ["nonsense > 1", "gradient > 1", "abundance > 1", "AT_BOUND"])

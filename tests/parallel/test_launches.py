@@ -289,6 +289,32 @@ def test_warning_before_the_work_is_not_lost(launch: str) -> None:
     assert done.returncode in (signal.SIGUSR1, 128 + signal.SIGUSR1)
 
 
+WARNED_AGAIN = """
+import os, signal, time
+from pyxt_hpc.parallel.signals import stop_signals
+from pyxt_hpc.parallel.world import detect_world
+
+world = detect_world()
+if world.is_master:
+    with stop_signals() as received:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print(received == [signal.SIGUSR1])
+world.comm.Barrier()
+"""
+
+
+@pytest.mark.parametrize("launch", ["mpich", "openmpi"])
+def test_warning_that_is_repeated_does_not_end_the_master(launch: str) -> None:
+    """The other ranks would wait for it until the time limit, and the job could not run again."""
+    before, _, own = command(launch, 2)
+    done = subprocess.run(
+        [*before, sys.executable, "-P", "-c", WARNED_AGAIN], env=os.environ | own, capture_output=True,
+        text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
+
+
 def begin(launch: str, store: Path, what: str = "fine") -> tuple["subprocess.Popen[str]", int]:
     """Start a slow job, wait until it works, and find its master."""
     before, n_workers, own = command(launch)

@@ -88,7 +88,7 @@ def test_command_writes_tables_and_pictures(config: Path, capsys: pytest.Capture
     [
         (["--center", "10 20"], "outside of the images"),
         (["--sector", "30", "10"], "first < last"),
-        (["--counts", "1e9"], "0 annuli"),
+        (["--counts", "1e9"], "net counts: found 0, and a profile needs two or more"),
         (["--counts", "1000", "--r-max", "3"], "1000 net counts within r-max 3 arcsec"),
         (["--band", "9", "11"], "0.7-8 keV"),
         (["--band", "2", "0.5"], "expected the lower energy first"),

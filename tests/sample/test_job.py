@@ -60,7 +60,11 @@ def test_a_task_runs_its_cluster(table: Path, tmp_path: Path, scheduler: str, co
     ("text", "options", "told"),
     [
         (TABLE.replace("0.1", "x", 1), [], "line 2, column z"),
-        ("\n".join(TABLE.splitlines()[:2]), [], "expected 2 to 9999 tasks"),
+        (
+            "\n".join(TABLE.splitlines()[:2]),
+            [],
+            "has one cluster, but the tasks of a job array are two or more",
+        ),
         (TABLE, ["--stages", "6"], "do all stages"),
     ],
 )

@@ -150,7 +150,7 @@ def test_file_in_place_of_a_folder(
     folder.write_text("")
     before = set(config.parent.rglob("*.h5"))
     assert main(["crop-data", "-c", str(config)]) == 2
-    assert f"see that {folder} is a folder" in capsys.readouterr().err
+    assert f"check that {folder} is a folder" in capsys.readouterr().err
     assert set(config.parent.rglob("*.h5")) == before
     assert not list(config.parent.rglob(".tmp-*"))
 

@@ -212,7 +212,13 @@ def _job(arguments: argparse.Namespace) -> "Job":
             )
         path = resolved(arguments.sample)
         name, layout = path.stem, SampleLayout(path)
-        n_tasks = n_tasks or min(len(read_sample(path)), MAX_TASKS)
+        n_clusters = len(read_sample(path))
+        if n_clusters < 2:
+            raise ConfigError(
+                f"{path}: has one cluster, but the tasks of a job array are two or more: do it with "
+                f"`pyxt-hpc run --sample {path}`, or add a cluster"
+            )
+        n_tasks = n_tasks or min(n_clusters, MAX_TASKS)
     else:
         config = read_config(arguments.config)
         name, path, layout, configured = config.name, config.path, Layout.of(config), dict(config.hpc)

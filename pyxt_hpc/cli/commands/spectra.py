@@ -184,7 +184,8 @@ def fit_pha(arguments: argparse.Namespace) -> None:
     )
     rows = np.atleast_1d(fit.row)
     answer({"statistic_name": options.statistic} | plain_fits([names], rows)[0], fit_lines([names], rows))
-    path = arguments.output or arguments.spectra[0].with_suffix(".png")
+    first = arguments.spectra[0]
+    path = arguments.output or first.with_name(first.name.removesuffix(".gz")).with_suffix(".png")
     draw_spectrum(path, fit, names)
     tell(f"{path}")
 

@@ -90,7 +90,7 @@ def _map_in_mask(name: str, expression: Expression, flags: set[str]) -> str:
     try:
         return map_names([name])[0]
     except ConfigError as error:
-        meant = suggestion(name.upper(), flags)
-        raise ConfigError(
-            f"mask {quoted(expression.text)}: {error}, and the flags {', '.join(sorted(flags))}{meant}"
-        ) from None
+        what = f"{error}, and the flags {', '.join(sorted(flags))}"
+        if meant := suggestion(name.upper(), flags):
+            what = f"there is no map or flag {quoted(name)}{meant}"
+        raise ConfigError(f"mask {quoted(expression.text)}: {what}") from None

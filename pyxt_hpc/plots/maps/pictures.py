@@ -30,16 +30,16 @@ from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 MIN_VIEW = 30
 """Smallest field [pixels]; a smaller one has no room for coordinates."""
 
-SIZE = (7.2, 6.0)
+SIZE = (7.4, 6.0)
 """Width and height of a picture without legend and notes [inch]."""
 
-_LEFT, _BOTTOM, _WIDTH, _HEIGHT = 0.9, 0.54, 4.9, 5.1
+_LEFT, _BOTTOM, _WIDTH, _HEIGHT = 1.1, 0.54, 4.9, 5.1
 """Left and lower edge, width and height of its axes [inch]."""
 
-_WITHOUT_BAR = 6.0
+_WITHOUT_BAR = 6.2
 """Width of a picture with a legend, and without a colour bar [inch]."""
 
-_LEGEND_EDGE, _LETTER = 0.9, 0.075
+_LEGEND_EDGE, _LETTER = 1.1, 0.075
 """Width of a row of a legend without its label, and mean width of a letter of the label [inch]."""
 
 NO_VALUE = "0.85"

@@ -193,8 +193,9 @@ def _kinds_in_headers(pair: Mapping[str, Path]) -> tuple[str, str] | None:
 def _check_kind(dataset: Dataset, pair: Mapping[str, Path]) -> None:
     named = _kinds_in_headers(pair)
     if named is not None and named[0] != dataset.kind:
+        path = next(path for what, path in pair.items() if _kinds_in_headers({what: path}))
         raise ResponseMismatch(
-            f"{pair['ARF']}: {named[1]}, which is {KINDS[named[0]]}, but it is supplied for {dataset}; make "
+            f"{path}: {named[1]}, which is {KINDS[named[0]]}, but it is supplied for {dataset}; make "
             "it on one of these"
         )
 

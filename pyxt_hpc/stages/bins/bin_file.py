@@ -12,7 +12,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.regions.table import is_fits
 from pyxt_hpc.errors import ConfigError, DamagedFile, EmptySelection, MissingInput
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import open_fits, wcs_of
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.files.writing import check_regular
 
@@ -106,7 +106,7 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
 
 def _sky(path: Path, header: fits.Header) -> WCS:
     try:
-        return WCS(header)
+        return wcs_of(header)
     except Exception as error:  # astropy raises many classes, depending on the keyword
         raise _unusable(path, error) from None
 

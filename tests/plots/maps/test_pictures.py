@@ -237,6 +237,12 @@ def test_a_picture_is_of_a_part_about_a_centre() -> None:
         Picture.of(ramp(), PictureStyle(centre=(151.0, 20.0)), sky())
 
 
+def test_declination_of_a_small_field_is_not_cut_off(tmp_path: Path) -> None:
+    picture = Picture.of(ramp(), PictureStyle(zoom=8.0))  # its tick labels have seconds
+    draw_picture(picture, Scene(sky().to_header_string()), tmp_path / "a.png")
+    assert (matplotlib.image.imread(tmp_path / "a.png")[:, :3, :3] == 1.0).all()
+
+
 @pytest.mark.parametrize("form", ["png", "pdf", "svg"])
 def test_every_form_is_drawn_and_always_the_same(tmp_path: Path, form: str) -> None:
     curve = np.array([[20.0, 20.0], [40.0, 60.0]])

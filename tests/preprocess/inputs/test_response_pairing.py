@@ -198,6 +198,10 @@ def test_a_response_of_the_other_kind_is_refused(mixed: Any) -> None:
     set_header(mixed, rmf, DSTYP1="CCD_ID", DSVAL1="6:6")
     with pytest.raises(ResponseMismatch, match="ARF and RMF are of different kinds"):
         generate_responses(mixed.config, mixed.layout)
+    set_header(mixed, arf, DETNAM="")
+    set_header(mixed, rmf, DSTYP1="CCD_ID", DSVAL1="7:7")
+    with pytest.raises(ResponseMismatch, match=r"1-FI\.rmf: the header of 1-FI\.rmf names CCD 7"):
+        generate_responses(mixed.config, mixed.layout)
 
 
 def test_regions_are_proposed_on_each_kind(mixed: Any) -> None:

@@ -1,5 +1,6 @@
 """Bins of other programs and of DS9."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def test_label_image_on_the_same_pixels(bundle: Bundle, tmp_path: Path, dtype: s
 
 def test_negative_numbers_mean_that_zero_is_a_bin(bundle: Bundle, tmp_path: Path) -> None:
     found = read_bins(written(tmp_path, labels() - 1), bundle)
+    np.testing.assert_array_equal(found, np.where(bundle.mask > 0, labels(), 0))
+
+
+def test_old_keywords_of_ciao_are_no_news(bundle: Bundle, tmp_path: Path) -> None:
+    header = fits.Header.fromstring(bundle.wcs_header)
+    header["RADECSYS"] = header.pop("RADESYS", "ICRS")
+    header["MJDREF"], header["TIMESYS"] = 50814.0, "TT"
+    header["DATE-OBS"], header["DATE-END"] = "2000-09-05T00:10:13", "2000-09-05T03:51:21"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = read_bins(written(tmp_path, labels(), header), bundle)
     np.testing.assert_array_equal(found, np.where(bundle.mask > 0, labels(), 0))
 
 

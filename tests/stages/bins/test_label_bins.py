@@ -265,6 +265,20 @@ def test_damaged_labels_are_refused(
     assert f"{index.name}: " in capsys.readouterr().err
 
 
+def test_the_compressed_label_image_stands_for_the_one_that_is_not_there(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    path = write_config(tmp_path, bundle, "method = file\nfile = labels.fits")
+    row, col = np.indices(bundle.mask.shape)
+    labels = (1 + col // 15 + 3 * (row // 15)).astype(np.int32)
+    fits.writeto(tmp_path / "labels.fits.gz", labels, fits.Header.fromstring(bundle.wcs_header))
+    assert main(["create-bins", "-c", str(path), "--num-cpus", "1"]) == 0
+    with fits.open(Layout.of(read_config(path)).region_index_map) as hdus:
+        found = hdus[0].data
+    live = bundle.mask > 0
+    assert len(np.unique(found[live] + 1000 * labels[live])) == len(np.unique(labels[live]))
+
+
 def test_keys_of_methods_are_those_of_the_configuration(bundle: Bundle) -> None:
     for method in BIN_METHODS:
         text = config_for(bundle, bin_method=method, bin_file="a.fits").bins
