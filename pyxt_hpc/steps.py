@@ -36,7 +36,8 @@ class Step:
     record
         File of its record.
     inputs
-        Files that it reads, also those that may be absent: if one of these appears, the step runs again.
+        Files that it reads, also those that may be absent: if one of these appears, the step runs again. The
+        same file without ``.gz`` is added to a compressed one, since it would be read instead.
     settings
         All other settings that affect its outputs, as JSON values.
     outputs
@@ -52,6 +53,10 @@ class Step:
     outputs: tuple[Path, ...]
     folder: Path = Path()
     patterns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        plain = [path.with_suffix("") for path in self.inputs if path.suffix == ".gz"]
+        object.__setattr__(self, "inputs", tuple(dict.fromkeys([*self.inputs, *plain])))
 
     @property
     def fingerprint(self) -> str:

@@ -208,3 +208,16 @@ def test_what_changed_since_a_step_was_done(tmp_path: Path) -> None:
     assert changed_since(work.step.record, "ybe") == [work.optional]
     work.source.unlink()  # put away
     assert changed_since(work.step.record) == [work.optional]
+
+
+def test_a_plain_file_beside_a_compressed_input_is_a_change(tmp_path: Path) -> None:
+    """It is read instead of the compressed one."""
+    work = Work(tmp_path)
+    packed = tmp_path / "x.arf.gz"
+    packed.write_text("as supplied first")
+    work.step = replace(work.step, inputs=(*work.step.inputs, packed))
+    work.do()
+    assert work.do() is None
+    (tmp_path / "x.arf").write_text("supplied later")
+    assert changed_since(work.step.record) == [tmp_path / "x.arf"]
+    assert work.do() == "x.arf changed"
