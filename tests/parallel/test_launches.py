@@ -50,6 +50,15 @@ def run(
     )  # fmt: skip
 
 
+def run_program(launch: str, program: str, timeout: float = 50) -> "subprocess.CompletedProcess[str]":
+    """Run the text of a program with two ranks to its end."""
+    before, _, own = command(launch, 2)
+    return subprocess.run(
+        [*before, sys.executable, "-P", "-c", program], env=os.environ | own, capture_output=True, text=True,
+        timeout=timeout, check=False,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Path of the results."""
@@ -259,11 +268,8 @@ if world.is_master:
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
     """A rank in MPI_Init that holds Python's lock would not notice that its launcher is dead."""
-    before, _, own = command(launch, 2)
-    done = subprocess.run(
-        [*before, sys.executable, "-P", "-c", LATE_RANK], env=os.environ | own, capture_output=True,
-        text=True, timeout=120, check=True,
-    )  # fmt: skip
+    done = run_program(launch, LATE_RANK, timeout=120)
+    assert done.returncode == 0, done.stderr
     # Most of the time, the master waited for the other rank.
     assert float(done.stdout) < 0.5
 
@@ -281,11 +287,7 @@ time.sleep(60)
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_warning_before_the_work_is_not_lost(launch: str) -> None:
     """The exit code shows the signal, which MPICH would ignore; a job script then runs another attempt."""
-    before, _, own = command(launch, 2)
-    done = subprocess.run(
-        [*before, sys.executable, "-P", "-c", WARNED_TOO_EARLY], env=os.environ | own, capture_output=True,
-        timeout=50, check=False,
-    )  # fmt: skip
+    done = run_program(launch, WARNED_TOO_EARLY)
     assert done.returncode in (signal.SIGUSR1, 128 + signal.SIGUSR1)
 
 
@@ -307,11 +309,7 @@ world.comm.Barrier()
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_warning_that_is_repeated_does_not_end_the_master(launch: str) -> None:
     """The other ranks would wait for it until the time limit, and the job could not run again."""
-    before, _, own = command(launch, 2)
-    done = subprocess.run(
-        [*before, sys.executable, "-P", "-c", WARNED_AGAIN], env=os.environ | own, capture_output=True,
-        text=True, timeout=50, check=False,
-    )  # fmt: skip
+    done = run_program(launch, WARNED_AGAIN)
     assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
 
 
