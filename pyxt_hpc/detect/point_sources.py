@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.optimize import brentq
 
 from pyxt_hpc.arrays.blocks import block_sums
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA
 from pyxt_hpc.detect.point_source_fit import fit_point
 
@@ -200,8 +201,8 @@ class _Search:
         factor = 2 ** max(int(np.log2(scale / 1.2)), 0)
         margin = int(np.ceil(8 * _WIDE * scale))
         box = tuple(
-            np.s_[max(int(on[0]) - margin, 0) // factor * factor : int(on[-1]) + margin + 1]
-            for on in (np.flatnonzero(belongs.any(axis=1)), np.flatnonzero(belongs.any(axis=0)))
+            np.s_[max(on.start - margin, 0) // factor * factor : on.stop + margin]
+            for on in bounding_box(belongs)
         )
         counts, exposure, known, member = (
             block_sums(image[box], factor) for image in (self.counts, self.exposure, self.known, belongs)

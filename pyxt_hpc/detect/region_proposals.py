@@ -10,6 +10,7 @@ from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label
 from scipy.optimize import minimize
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.chandra.sky.fov import Polygons, distance_outside
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
@@ -276,11 +277,9 @@ class _Emission:
     def box(self, images: FieldImages) -> SkyBox:
         """Box around the emission, with a margin, within the seen field."""
         edges = []
-        for axis in (0, 1):
-            on = np.flatnonzero(self.extent.any(axis=1 - axis))
-            field = np.flatnonzero(self.seen.any(axis=1 - axis))
-            margin = max(_MIN_MARGIN, int(_MARGIN * (on[-1] - on[0])))
-            edges.append((max(on[0] - margin, field[0]) - 0.5, min(on[-1] + margin, field[-1]) + 0.5))
+        for on, field in zip(bounding_box(self.extent), bounding_box(self.seen), strict=True):
+            margin = max(_MIN_MARGIN, int(_MARGIN * (on.stop - 1 - on.start)))
+            edges.append((max(on.start - margin, field.start) - 0.5, min(on.stop + margin, field.stop) - 0.5))
         (bottom, top), (left, right) = edges
         x, y = np.array([left, right, right, left]), np.array([bottom, bottom, top, top])
         ra, dec = (float(v) for v in images.wcs.wcs_pix2world(x.mean(), y.mean(), 0))

@@ -19,6 +19,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.figures import save
@@ -163,9 +164,9 @@ class Picture:
         if product.shown is not None:
             seen &= product.shown
         ny, nx = seen.shape
-        rows, cols = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+        rows, cols = bounding_box(seen)
         bottom, top, left, right = (
-            (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1) if len(rows) else (0, ny, 0, nx)
+            (rows.start, rows.stop, cols.start, cols.stop) if rows.stop else (0, ny, 0, nx)
         )
         extent = max(top - bottom, right - left)
         margin = max(0.03 * extent, 0.5 * (MIN_VIEW - extent))

@@ -101,26 +101,21 @@ def merge_field(
             grid = field_grid(frame, geometries)
             counts = np.zeros(grid.shape, dtype=np.int32)
             exposure, background, psf = (np.zeros(grid.shape) for _ in range(3))
-        live_s = live_times(events.header, events.gti, str(events.path))
-        observed.append(Observed(obsid, max(live_s.values()), dates_of(events.header)))
-        seen = _exposure(events, geometry, grid)
+        live_s = max(live_times(events.header, events.gti, str(events.path)).values())
+        observed.append(Observed(obsid, live_s, dates_of(events.header)))
+        pointing = optical_axis(events.header)
+        seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
         # A field is a small part of a large mosaic.
         place = bounding_box(seen > 0, _MARGIN)
         seen, part = seen[place], grid.part(place)
         counts[place] += binned(events, part)
         exposure[place] += seen
-        theta = off_axis_arcmin(*part.centres(), *optical_axis(events.header))
+        theta = off_axis_arcmin(*part.centres(), *pointing)
         psf[place] += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
         background[place] += _expected_background(obsid, layout, events, part, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
     return MergedField(grid, frame, counts, exposure, background, psf, tuple(observed))
-
-
-def _exposure(events: EventList, geometry: FieldGeometry, grid: SkyGrid) -> NDArray[np.float32]:
-    """Exposure map (ny, nx) [s] of one observation at 2.3 keV."""
-    live_s = max(live_times(events.header, events.gti, str(events.path)).values())
-    return exposure_map(geometry, grid, live_s, BAND_KEV, *optical_axis(events.header), events.gti)
 
 
 def binned(events: EventList, grid: SkyGrid, chips: Sequence[int] | None = None) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
 from pyxt_hpc.files.quoting import several
@@ -60,10 +61,9 @@ def draw_proposal(
         _name(axes, images, circle, name)
     axes.set_title(several(len(proposal.sources), "point source"))
     axes.legend(loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
-    seen = np.isfinite(brightness)
-    rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    axes.set_xlim(cols[0] - 5, cols[-1] + 5)
-    axes.set_ylim(rows[0] - 5, rows[-1] + 5)
+    rows, cols = bounding_box(np.isfinite(brightness))
+    axes.set_xlim(cols.start - 5, cols.stop + 4)
+    axes.set_ylim(rows.start - 5, rows.stop + 4)
     with replacing(path) as temporary:
         figure.savefig(temporary)
 

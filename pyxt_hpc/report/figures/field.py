@@ -8,6 +8,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.regions.sky import contains_pixels
 from pyxt_hpc.config.cluster import ClusterConfig
@@ -41,9 +42,9 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
     else:
         values, wcs, whole = bundle.brightness, bundle.wcs, False
         remark = "The merged images of the field are not on this machine: this image shows the analysed part."
-    rows, cols = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
-    values = values[: rows[-1] + 1, : cols[-1] + 1]
-    small = block_means(values[rows[0] :, cols[0] :], 2, integer=False)
+    rows, cols = bounding_box(np.isfinite(values))
+    values = values[: rows.stop, : cols.stop]
+    small = block_means(values[rows.start :, cols.start :], 2, integer=False)
     seen = small[np.isfinite(small)]
     low, middle, high = (float(v) for v in np.percentile(seen, [1, 50, 99.8]))
     scale = AsinhNorm(max(middle - low, 0.01 * (high - low), 1e-300), low, high)
@@ -51,7 +52,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
     comment = "(counts - background)/exposure"
     made = PageMap("field", "Brightness", "count s-1 arcmin-2", comment, colours)
     limits = np.percentile(seen, [0.02, 99.98])
-    made.image = add_image(made, np.clip(values, *limits), int(rows[0]), int(cols[0]), payload)
+    made.image = add_image(made, np.clip(values, *limits), rows.start, cols.start, payload)
     outlines: list[dict[str, Any]] = []
     if whole:
         outlines, problems = _drawn(config, layout, values.shape, wcs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.box import bounding_box
 from pyxt_hpc.fit.flags import UNUSABLE, flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.kinds.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
@@ -69,11 +70,10 @@ def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
         reason: float(np.mean(labels == reason) if reason in DEAD else np.mean(labels[live] == reason))
         for reason in REASONS
     }
-    rows, cols = (np.flatnonzero((regions.radius > 0).any(axis=axis)) for axis in (1, 0))
-    margin = max(4, round(0.03 * max(np.ptp(rows), np.ptp(cols))))
-    first_row, first_col = (max(int(found[0]) - margin, 0) for found in (rows, cols))
-    last_row, last_col = (int(found[-1]) + margin + 1 for found in (rows, cols))
-    inside = labels[first_row:last_row, first_col:last_col]
+    rows, cols = bounding_box(regions.radius > 0)
+    margin = max(4, round(0.03 * (max(rows.stop - rows.start, cols.stop - cols.start) - 1)))
+    first_row, first_col = (max(side.start - margin, 0) for side in (rows, cols))
+    inside = labels[first_row : rows.stop + margin, first_col : cols.stop + margin]
     step = max(-(-max(inside.shape) // _MAX_SIDE), 1)
     while True:
         thin = inside[::step, ::step]
